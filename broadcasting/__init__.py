@@ -1,0 +1,58 @@
+"""Realtime for Django: Laravel's broadcasting and a Pusher-protocol server on Channels.
+
+The public face. Names load on first use, so that ``from broadcasting import ...`` works
+in ``models.py`` before the app registry is ready, and a web worker never pays for
+the server it does not run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broadcasting.lazy import lazy_face
+
+if TYPE_CHECKING:
+    from broadcasting.authorization import ChannelRoute, channel
+    from broadcasting.channels import (
+        Channel,
+        EncryptedPrivateChannel,
+        PresenceChannel,
+        PrivateChannel,
+    )
+    from broadcasting.dispatching import Dispatch, abroadcast, broadcast
+    from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
+    from broadcasting.middleware import current_socket_id
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Channel",
+    "ChannelRoute",
+    "Dispatch",
+    "EncryptedPrivateChannel",
+    "PresenceChannel",
+    "PrivateChannel",
+    "ShouldBroadcast",
+    "ShouldBroadcastNow",
+    "abroadcast",
+    "broadcast",
+    "channel",
+    "current_socket_id",
+]
+
+_HOMES = {
+    "Channel": "broadcasting.channels",
+    "ChannelRoute": "broadcasting.authorization",
+    "Dispatch": "broadcasting.dispatching",
+    "EncryptedPrivateChannel": "broadcasting.channels",
+    "PresenceChannel": "broadcasting.channels",
+    "PrivateChannel": "broadcasting.channels",
+    "ShouldBroadcast": "broadcasting.events",
+    "ShouldBroadcastNow": "broadcasting.events",
+    "abroadcast": "broadcasting.dispatching",
+    "broadcast": "broadcasting.dispatching",
+    "channel": "broadcasting.authorization",
+    "current_socket_id": "broadcasting.middleware",
+}
+
+__getattr__, __dir__ = lazy_face(globals(), _HOMES)
