@@ -1,0 +1,162 @@
+"""The state of one connection: what it joined, when it was last heard, what it may do.
+
+Pure: time comes in as seconds of any steady clock, signatures are checked against the
+application passed in, and whatever the peer did wrong is raised. Knows no sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broadcasting.protocol import errors, messages
+from broadcasting.protocol.application import Application
+from broadcasting.protocol.messages import ClientEvent, ClientMessage, Subscribe
+from broadcasting.protocol.names import (
+    MAX_USER_ID_LENGTH,
+    ChannelKind,
+    is_channel_name,
+    kind_of,
+)
+from broadcasting.protocol.ratelimit import TokenBucket
+from broadcasting.protocol.signing import channel_text, verify_authorization
+
+SUPPORTED_VERSIONS = range(4, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user in a presence channel, as its ``channel_data`` says."""
+
+    user_id: str
+    user_info: Any = None
+
+
+def check_version(version: str | None) -> None:
+    """Raise for a protocol version this server does not speak; none at all means 7."""
+    if version is None:
+        return
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise errors.InvalidVersion
+    if int(version) not in SUPPORTED_VERSIONS:
+        raise errors.UnsupportedVersion
+
+
+def check_application(application: Application | None, *, secure: bool) -> Application:
+    """Return ``application`` if a socket may open for it; ``secure``: it came over TLS."""
+    if application is None:
+        raise errors.UnknownApplication
+    if not application.enabled:
+        raise errors.ApplicationDisabled
+    if application.require_tls and not secure:
+        raise errors.TlsOnly
+    return application
+
+
+class Protocol:
+    """One connection's side of the conversation."""
+
+    __slots__ = ("_whispers", "application", "last_seen", "pinged_at", "socket_id", "subscriptions")
+
+    def __init__(self, application: Application, socket_id: str, now: float) -> None:
+        self.application = application
+        self.socket_id = socket_id
+        self.last_seen = now
+        self.pinged_at: float | None = None
+        self.subscriptions: dict[str, Member | None] = {}
+        self._whispers: TokenBucket | None = None
+
+    def receive(self, text: str, now: float) -> ClientMessage:
+        """Return the message in a text frame. Any frame at all proves the peer alive."""
+        self.last_seen = now
+        self.pinged_at = None
+        # Characters first: most frames are far below the limit and need no second copy.
+        limit = self.application.max_message_size
+        if len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit:
+            raise errors.MessageTooLarge
+        return messages.decode(text)
+
+    def authorize(self, message: Subscribe) -> Member | None:
+        """Return who joins (presence) or None (the rest); raise SubscriptionRefused."""
+        channel = message.channel
+        if not is_channel_name(channel, self.application.max_channel_name_length):
+            raise errors.InvalidChannel(channel=channel[: self.application.max_channel_name_length])
+        kind = kind_of(channel)
+        if not kind.guarded:
+            return None
+        text = channel_text(self.socket_id, channel, message.channel_data)
+        if not verify_authorization(self.application, text, message.auth):
+            raise errors.SubscriptionRefused(
+                f"Invalid signature for {channel}: it must be 'key:signature', made with this"
+                " application's secret for this socket id, channel and channel_data",
+                channel=channel,
+            )
+        return self._member(message) if kind is ChannelKind.PRESENCE else None
+
+    def check_client_event(self, message: ClientEvent, now: float) -> str | None:
+        """Return the sender's user id (presence) or None; raise if it may not be relayed."""
+        problem = self._client_event_problem(message)
+        if problem is None and not self._whisper_allowed(now):
+            problem = f"more than {self.application.max_client_events_per_second} a second"
+        if problem is not None:
+            channel = message.channel[: self.application.max_channel_name_length]
+            raise errors.ClientEventRefused(f"Client event rejected: {problem}", channel=channel)
+        member = self.subscriptions[message.channel]
+        return member.user_id if member else None
+
+    def needs_ping(self, now: float, activity_timeout: float) -> bool:
+        """Whether the peer has been silent for so long that the server should ask."""
+        return self.pinged_at is None and now - self.last_seen >= activity_timeout
+
+    def is_stale(self, now: float, pong_timeout: float) -> bool:
+        """Whether the peer was asked and stayed silent."""
+        return self.pinged_at is not None and now - self.pinged_at >= pong_timeout
+
+    def _client_event_problem(self, message: ClientEvent) -> str | None:
+        application, channel = self.application, message.channel
+        if not application.enable_client_events:
+            return "client events are not enabled for this application"
+        if kind_of(channel) not in (ChannelKind.PRIVATE, ChannelKind.PRESENCE):
+            return "only private and presence channels carry client events"
+        if channel not in self.subscriptions:
+            return "not subscribed to the channel"
+        if len(message.event) > application.max_event_name_length:
+            return f"the name is longer than {application.max_event_name_length} characters"
+        if _size(message.data) > application.max_event_payload_kb * 1024:
+            return f"the data is larger than {application.max_event_payload_kb} KB"
+        return None
+
+    def _whisper_allowed(self, now: float) -> bool:
+        limit = self.application.max_client_events_per_second
+        if limit is None:
+            return True
+        if self._whispers is None:
+            self._whispers = TokenBucket(limit, now)
+        return self._whispers.allow(now)
+
+    def _member(self, message: Subscribe) -> Member:
+        channel = message.channel
+        try:
+            data = messages.decode_json(message.channel_data or "null")
+        except errors.InvalidMessage:
+            raise errors.InvalidMember("channel_data is not JSON", channel=channel) from None
+        user_id = data.get("user_id") if isinstance(data, Mapping) else None
+        # Laravel sends numbers; ids are strings everywhere else (bool is an int in Python).
+        if isinstance(user_id, int) and not isinstance(user_id, bool):
+            user_id = str(user_id)
+        if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
+            raise errors.InvalidMember(
+                f"channel_data must have a 'user_id' of 1 to {MAX_USER_ID_LENGTH} characters",
+                channel=channel,
+            )
+        limit = self.application.max_presence_member_size_kb
+        if _size(data.get("user_info")) > limit * 1024:
+            raise errors.InvalidMember(f"user_info is larger than {limit} KB", channel=channel)
+        return Member(user_id=user_id, user_info=data.get("user_info"))
+
+
+def _size(data: Any) -> int:
+    """Return the bytes of ``data`` on the wire: a string as it is, the rest as JSON."""
+    text = data if isinstance(data, str) else messages.encode(data)
+    return len(text.encode("utf-8", "surrogatepass"))
