@@ -1,0 +1,54 @@
+"""What every backplane promises: to carry envelopes, nothing else.
+
+Local delivery is never a backplane's business; that is the hub's. Each backplane writes
+both colours itself, with no bridge between them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from broadcasting.backplanes.envelope import Envelope
+
+Receiver = Callable[[Envelope], None]
+"""What a node gives: called on its event loop, never blocks, never raises."""
+
+
+class BaseBackplane(ABC):
+    """Carry envelopes between processes."""
+
+    crosses_processes: ClassVar[bool] = True
+    """Whether an envelope published in one process reaches nodes in another."""
+
+    @abstractmethod
+    def publish(self, envelope: Envelope) -> None:
+        """Hand ``envelope`` on from sync code, from any thread, within ``PUBLISH_TIMEOUT``.
+
+        Raises NoServerHere or BackplaneUnavailable.
+        """
+
+    @abstractmethod
+    async def apublish(self, envelope: Envelope) -> None:
+        """See publish()."""
+
+    @abstractmethod
+    def connect(self, receive: Receiver) -> Subscription:
+        """Attach a node that lives on the running event loop; begin to receive."""
+
+
+class Subscription(ABC):
+    """One node's end of a backplane. Used on the node's event loop only."""
+
+    @abstractmethod
+    async def join(self, app_id: str, channel: str) -> None:
+        """Receive envelopes for ``channel`` from now on. Raises BackplaneUnavailable."""
+
+    @abstractmethod
+    async def leave(self, app_id: str, channel: str) -> None:
+        """Stop receiving envelopes for ``channel``. Raises BackplaneUnavailable."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Detach the node; nothing is received after this returns."""

@@ -1,0 +1,214 @@
+"""Envelopes over any Channels layer, channels-redis pub/sub first.
+
+A node owns ONE layer channel and joins a group per topic that it has listeners for, so a
+broadcast costs each node one message, however many sockets it holds. Pusher names hold
+characters that layers refuse, so group names are hashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import threading
+from collections.abc import Awaitable, Mapping
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.backplanes.background import background
+from broadcasting.backplanes.base import BaseBackplane, Receiver, Subscription
+from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
+from broadcasting.conf import get_settings
+from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.outage import Outage
+
+logger = logging.getLogger("broadcasting.backplane")
+
+# A send has its own limit; this much later it is given up, for clients that swallow being
+# cancelled and for a loop that is itself stuck.
+GRACE = 0.1
+
+MESSAGE_TYPE = "broadcasting.envelope"
+
+
+def group_name(app_id: str, channel: str) -> str:
+    """Return the layer group of one topic."""
+    # A line feed can stand in neither part, so no two topics share a text.
+    return "broadcasting." + sha256(f"{app_id}\n{channel}".encode()).hexdigest()[:40]
+
+
+class ChannelLayerBackplane(BaseBackplane):
+    """``OPTIONS``: ``alias`` of CHANNEL_LAYERS; ``join_timeout`` and ``retry_delay``, seconds."""
+
+    crosses_processes: ClassVar[bool] = True
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.alias: str = options.get("alias", DEFAULT_CHANNEL_LAYER)
+        self.join_timeout: float = options.get("join_timeout", 5.0)
+        self.retry_delay: float = options.get("retry_delay", 1.0)
+        self.unreadable = 0
+        """Envelopes that this process could not read: another version, or not ours."""
+
+        self._making = threading.Lock()
+        self._outage = Outage("backplane", probe_seconds=self.retry_delay)
+        self._node_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def layer(self) -> Any:
+        """The Channels layer; raises ImproperlyConfigured if there is none."""
+        try:
+            # Of two threads that come first, each would make one, and one would be lost.
+            with self._making:
+                return channel_layers[self.alias]
+        except KeyError:
+            raise ImproperlyConfigured(
+                f"BROADCASTING['BACKPLANE']: CHANNEL_LAYERS has no alias {self.alias!r}"
+            ) from None
+
+    def publish(self, envelope: Envelope) -> None:
+        self._check()
+        timeout = get_settings().publish_timeout
+        future = background.submit(self._send(self.layer, envelope, timeout))
+        try:
+            future.result(timeout + GRACE)
+        except concurrent.futures.TimeoutError as error:
+            future.cancel()
+            self._failed(error)
+
+    async def apublish(self, envelope: Envelope) -> None:
+        self._check()
+        timeout = get_settings().publish_timeout
+        sending = self._send(self.layer, envelope, timeout)
+        future: asyncio.Future[None]
+        if asyncio.get_running_loop() is self._node_loop:
+            future = asyncio.ensure_future(sending)
+        else:
+            # Layers tie connections to a loop, and a caller's loop may be gone next second.
+            future = asyncio.wrap_future(background.submit(sending))
+        # Nobody asks a future again that was given up.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait({future}, timeout=timeout + GRACE)
+        if not future.done():
+            future.cancel()
+            self._failed(TimeoutError("no answer in time"))
+        future.result()
+
+    def connect(self, receive: Receiver) -> LayerSubscription:
+        self._node_loop = asyncio.get_running_loop()
+        return LayerSubscription(self, receive)
+
+    def _check(self) -> None:
+        if not self._outage.allows():
+            raise BackplaneUnavailable("The backplane did not answer the last time it was tried")
+
+    async def _send(self, layer: Any, envelope: Envelope, timeout: float) -> None:
+        # The layer is given, since its import may take longer than a publish.
+        message = {"type": MESSAGE_TYPE, "envelope": encode(envelope)}
+        try:
+            async with asyncio.timeout(timeout):
+                await layer.group_send(group_name(envelope.app_id, envelope.channel), message)
+        except Exception as error:  # each layer raises its own transport's errors
+            self._failed(error)
+        self._outage.succeeded()
+
+    def _failed(self, error: BaseException) -> None:
+        self._outage.failed(error)
+        reason = str(error) or type(error).__name__
+        raise BackplaneUnavailable(f"The channel layer {self.alias!r} failed: {reason}") from error
+
+
+class LayerSubscription(Subscription):
+    """One node's layer channel, its groups, and the task that reads it."""
+
+    def __init__(self, backplane: ChannelLayerBackplane, receive: Receiver) -> None:
+        self._backplane = backplane
+        self._receive = receive
+        self._channel: str | None = None
+        self._groups: set[str] = set()
+        self._opening = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    async def join(self, app_id: str, channel: str) -> None:
+        group = group_name(app_id, channel)
+        await self._bounded(self._join(group))
+        self._groups.add(group)
+
+    async def leave(self, app_id: str, channel: str) -> None:
+        group = group_name(app_id, channel)
+        self._groups.discard(group)
+        if self._channel is not None:
+            await self._bounded(self._backplane.layer.group_discard(group, self._channel))
+
+    async def close(self) -> None:
+        # On Python 3.11 a layer's receive() may swallow the cancellation: leave the loop anyway.
+        self._closed = True
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._channel is not None:
+            # Nobody hears them any more: best effort, and the layer forgets them in time.
+            with contextlib.suppress(BackplaneUnavailable):
+                await self._bounded(self._leave_all(self._channel))
+        self._groups.clear()
+
+    async def _leave_all(self, channel: str) -> None:
+        for group in tuple(self._groups):
+            await self._backplane.layer.group_discard(group, channel)
+
+    async def _join(self, group: str) -> None:
+        layer = self._backplane.layer
+        async with self._opening:
+            if self._closed:
+                raise BackplaneUnavailable("The node has left the channel layer")
+            if self._channel is None:
+                self._channel = await layer.new_channel("broadcasting.")
+                self._tasks.append(asyncio.create_task(self._read(self._channel)))
+                # Layers that store groups forget them after a day; pub/sub ones never do.
+                if expiry := getattr(layer, "group_expiry", None):
+                    self._tasks.append(asyncio.create_task(self._renew(expiry / 2)))
+        await layer.group_add(group, self._channel)
+
+    async def _bounded(self, call: Awaitable[Any]) -> None:
+        try:
+            async with asyncio.timeout(self._backplane.join_timeout):
+                await call
+        except Exception as error:  # each layer raises its own transport's errors
+            reason = str(error) or type(error).__name__
+            raise BackplaneUnavailable(f"The channel layer failed: {reason}") from error
+
+    async def _read(self, channel: str) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closed:
+            began = loop.time()
+            try:
+                message = await self._backplane.layer.receive(channel)
+            except Exception as error:
+                # Layers that poll let their client's read time out while nothing comes; what
+                # is broken fails at once, at the latest when it is tried again.
+                if loop.time() - began < self._backplane.retry_delay:
+                    logger.warning("Cannot read from the channel layer, trying again: %s", error)
+                    await asyncio.sleep(self._backplane.retry_delay)
+                continue
+            try:
+                self._receive(decode(message["envelope"]))
+            except (UnreadableEnvelope, KeyError, TypeError) as error:
+                self._backplane.unreadable += 1
+                logger.warning("Dropped an envelope that cannot be read: %s", error)
+            except Exception:  # the node must go on reading, whatever one envelope did
+                logger.exception("An envelope could not be delivered")
+
+    async def _renew(self, interval: float) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            for group in tuple(self._groups):
+                try:
+                    await self._bounded(self._backplane.layer.group_add(group, self._channel))
+                except BackplaneUnavailable as error:
+                    logger.warning("Cannot renew a group: %s", error)

@@ -1,0 +1,17 @@
+"""Where jobs wait: ``sync`` (not at all), ``celery`` or ``tasks`` (Django's tasks)."""
+
+from __future__ import annotations
+
+from broadcasting.families import OneBackend
+from broadcasting.queues.base import BaseQueue, JobOptions, arun, register, run
+
+__all__ = ["BaseQueue", "JobOptions", "arun", "get_queue", "register", "run"]
+
+SHORT_NAMES = {
+    "sync": "broadcasting.queues.sync.SyncQueue",
+    "celery": "broadcasting.queues.celery.CeleryQueue",
+    "tasks": "broadcasting.queues.tasks.TasksQueue",
+}
+
+get_queue = OneBackend[BaseQueue]("['QUEUE']", SHORT_NAMES, lambda settings: settings.queue)
+"""Return this process's queue. Raises ImproperlyConfigured."""

@@ -1,0 +1,87 @@
+"""What every queue promises: to run a named job later, with a JSON payload.
+
+A job is a function registered under a name, with an async twin where it has one; the
+payload is plain JSON data. Queues know nothing of events, broadcasters or channels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Payload = dict[str, Any]
+Job = Callable[[Payload], None]
+AsyncJob = Callable[[Payload], Awaitable[None]]
+
+DEFAULT_NAME = "broadcasts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """How a job is to be run. Durations in seconds; None means the queue's own default."""
+
+    queue: str | None = None
+    tries: int = 3
+    """Attempts in all, for transport errors only; a mistake in the program is not retried."""
+
+    backoff: tuple[float, ...] = (1, 5)
+    """Waits between attempts; the last one repeats."""
+
+    expires: float = 60
+    """A job that has waited longer than this is dropped: old news is no news."""
+
+    label: str = ""
+    """What monitors and logs call the job; never its payload."""
+
+
+class BaseQueue(ABC):
+    """Run jobs later, here or in another process."""
+
+    leaves_process: bool = True
+    """Whether jobs run in another process than the one that pushed them."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.default_name: str = options.get("queue", DEFAULT_NAME)
+        """Where jobs wait that name no queue of their own."""
+
+    @abstractmethod
+    def push(self, job: str, payload: Payload, options: JobOptions) -> None:
+        """Hand a job on within ``PUBLISH_TIMEOUT``. Raises QueueUnavailable."""
+
+    @abstractmethod
+    async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
+        """See push(). A queue that runs jobs at once must not block the loop."""
+
+
+_jobs: dict[str, tuple[Job, AsyncJob | None]] = {}
+
+
+def register(name: str, job: Job, ajob: AsyncJob | None = None) -> None:
+    """Let workers find ``job`` by ``name``; ``ajob`` is its twin that never blocks a loop."""
+    _jobs[name] = (job, ajob)
+
+
+def run(name: str, payload: Payload) -> None:
+    """Run the job ``name``; raise LookupError if this process does not know it."""
+    job, _ = _find(name)
+    job(payload)
+
+
+async def arun(name: str, payload: Payload) -> None:
+    """See run(). A job without an async twin runs in a thread."""
+    job, ajob = _find(name)
+    if ajob is None:
+        await asyncio.to_thread(job, payload)
+    else:
+        await ajob(payload)
+
+
+def _find(name: str) -> tuple[Job, AsyncJob | None]:
+    try:
+        return _jobs[name]
+    except KeyError:
+        raise LookupError(f"No job is called {name!r}") from None

@@ -1,0 +1,153 @@
+"""Jobs through Celery: one task of our own, JSON only, and never a request held for long.
+
+Celery's defaults retry a dead broker without end, so messages go through a connection
+pool of our own whose sockets time out; and the task has its own retry policy. Knows
+nothing of what the jobs do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.conf import get_settings
+from broadcasting.exceptions import PublishError, QueueUnavailable
+from broadcasting.outage import Outage
+from broadcasting.queues.base import BaseQueue, JobOptions, Payload, run
+
+try:
+    from celery import Task, current_app, shared_task
+    from kombu.connection import ConnectionPool
+    from kombu.pools import ProducerPool
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "BROADCASTING['QUEUE']: 'celery' needs Celery: pip install 'django-broadcasting[celery]'"
+    ) from error
+
+POOL_SIZE = 10
+"""Connections to the broker that one process may hold for us."""
+
+
+# Where the broker of the worker itself is gone, fail at once instead of holding the worker.
+_TRY_ONCE = {"max_retries": 0}
+
+
+@shared_task(bind=True, name="broadcasting.run", ignore_result=True, serializer="json")
+def run_job(
+    self: Task[Any, None], job: str, payload: Payload, tries: int, backoff: list[float]
+) -> None:
+    """Run ``job``; after a PublishError try again, ``tries`` times in all.
+
+    ``backoff``: seconds between attempts, the last one repeats. Any other error is a
+    mistake in the program and not repeated.
+    """
+    try:
+        run(job, payload)
+    except PublishError as error:
+        attempt = self.request.retries
+        if attempt + 1 >= tries:
+            raise
+        raise self.retry(
+            exc=error,
+            countdown=backoff[min(attempt, len(backoff) - 1)],
+            max_retries=tries - 1,
+            retry_policy=_TRY_ONCE,
+        ) from error
+
+
+class CeleryQueue(BaseQueue):
+    """``OPTIONS``: ``queue``, where jobs wait that name none (default ``broadcasts``)."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._outage = Outage("queue")
+        self._lock = threading.Lock()
+        self._pool: ProducerPool | None = None
+        _queues.add(self)
+
+    def push(self, job: str, payload: Payload, options: JobOptions) -> None:
+        if not self._outage.allows():
+            raise QueueUnavailable("The broker did not answer the last time it was tried")
+        timeout = get_settings().publish_timeout
+        pool = self._ready(timeout)
+        # To workers and monitors, where a payload has no business.
+        shown: dict[str, Any] = {"argsrepr": repr((job, options.label))}
+        try:
+            with pool.acquire(block=True, timeout=timeout) as producer:
+                run_job.apply_async(
+                    args=(job, payload, options.tries, list(options.backoff)),
+                    producer=producer,
+                    queue=options.queue or self.default_name,
+                    expires=options.expires,
+                    serializer="json",
+                    shadow=options.label or None,
+                    ignore_result=True,
+                    retry=True,
+                    retry_policy=_TRY_ONCE,
+                    **shown,
+                )
+        except Exception as error:
+            self._failed(pool, error)
+        self._outage.succeeded()
+
+    async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
+        # Not Django's own thread: that one would stand still while the broker is silent.
+        await asyncio.to_thread(self.push, job, payload, options)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: locks may be held, sockets belong to the parent."""
+        if self._pool is not None:
+            # Kept alive, since closing it would hang up on the parent's broker too.
+            _inherited.append(self._pool)
+        self._pool = None
+        self._lock = threading.Lock()
+        self._outage = Outage("queue")
+
+    def _ready(self, timeout: float) -> ProducerPool:
+        pool = self._pool
+        if pool is not None:
+            return pool
+        with self._lock:
+            if self._pool is None:
+                connection = current_app.connection_for_write(
+                    transport_options={
+                        # Redis and Valkey.
+                        "socket_timeout": timeout,
+                        "socket_connect_timeout": timeout,
+                        # RabbitMQ.
+                        "connect_timeout": timeout,
+                        "read_timeout": timeout,
+                        "write_timeout": timeout,
+                    }
+                )
+                self._pool = ProducerPool(
+                    ConnectionPool(connection, limit=POOL_SIZE), limit=POOL_SIZE
+                )
+            return self._pool
+
+    def _failed(self, pool: ProducerPool, error: Exception) -> NoReturn:
+        self._outage.failed(error)
+        with self._lock:
+            # A connection that timed out may still get the answer to an older question.
+            if self._pool is pool:
+                self._pool = None
+        reason = str(error) or type(error).__name__
+        raise QueueUnavailable(f"The broker did not take the job: {reason}") from error
+
+
+def _after_fork() -> None:
+    for queue in tuple(_queues):
+        queue.after_fork()
+
+
+_queues: weakref.WeakSet[CeleryQueue] = weakref.WeakSet()
+_inherited: list[ProducerPool] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,17 @@
+"""No queue: the job runs at once, in the caller. Its errors are the caller's."""
+
+from __future__ import annotations
+
+from broadcasting.queues.base import BaseQueue, JobOptions, Payload, arun, run
+
+
+class SyncQueue(BaseQueue):
+    """Run jobs where they are pushed."""
+
+    leaves_process = False
+
+    def push(self, job: str, payload: Payload, options: JobOptions) -> None:
+        run(job, payload)
+
+    async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
+        await arun(job, payload)

@@ -1,0 +1,15 @@
+"""Who is where: ``memory`` (this process)."""
+
+from __future__ import annotations
+
+from broadcasting.families import OneBackend
+from broadcasting.registry.base import BaseRegistry, Joined, Left
+
+__all__ = ["BaseRegistry", "Joined", "Left", "get_registry"]
+
+SHORT_NAMES = {"memory": "broadcasting.registry.memory.MemoryRegistry"}
+
+get_registry = OneBackend[BaseRegistry](
+    "['REGISTRY']", SHORT_NAMES, lambda settings: settings.registry
+)
+"""Return this process's registry. Raises ImproperlyConfigured."""

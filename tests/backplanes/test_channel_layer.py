@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from broadcasting.backplanes.channel_layer import ChannelLayerBackplane, group_name
+from broadcasting.backplanes.envelope import Envelope, encode
+from broadcasting.exceptions import BackplaneUnavailable
+from tests.backplanes.contract import ENVELOPE, BackplaneContract, Inbox
+from tests.conftest import Valkey
+
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+CORE = "channels_redis.core.RedisChannelLayer"
+GRACE = 0.5
+
+
+def layers(url: str, backend: str = PUBSUB, **config: Any) -> override_settings:
+    return override_settings(
+        CHANNEL_LAYERS={"default": {"BACKEND": backend, "CONFIG": {"hosts": [url], **config}}}
+    )
+
+
+@pytest.fixture
+def pubsub(valkey: Valkey) -> Iterator[None]:
+    with layers(valkey.url):
+        yield
+
+
+@pytest.fixture
+def core(valkey: Valkey) -> Iterator[None]:
+    with layers(valkey.url, CORE, prefix="core"):
+        yield
+
+
+@pytest.mark.usefixtures("pubsub")
+class TestPubSub(BackplaneContract):
+    async def make(self) -> ChannelLayerBackplane:
+        return ChannelLayerBackplane({})
+
+    async def test_a_channel_that_was_left_is_silent(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "left")
+        await node.join("app", "kept")
+        await node.leave("app", "left")
+        await backplane.apublish(Envelope(app_id="app", channel="left", frame="no"))
+        await backplane.apublish(Envelope(app_id="app", channel="kept", frame="yes"))
+        assert (await inbox.next()).frame == "yes"
+        await node.close()
+
+    async def test_an_envelope_of_another_version_is_counted_and_skipped(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "c")
+        group = group_name("app", "c")
+        for text in ('{"v":2,"app_id":"app","channel":"c","frame":"{}"}', "nonsense"):
+            await backplane.layer.group_send(
+                group, {"type": "broadcasting.envelope", "envelope": text}
+            )
+        await backplane.apublish(Envelope(app_id="app", channel="c", frame="good"))
+        assert (await inbox.next()).frame == "good"
+        assert backplane.unreadable == 2
+        await node.close()
+
+
+@pytest.mark.usefixtures("core")
+class TestCore(BackplaneContract):
+    async def make(self) -> ChannelLayerBackplane:
+        return ChannelLayerBackplane({})
+
+
+def test_group_names_fit_every_layer_and_differ_by_application_and_channel():
+    names = {group_name(a, c) for a in ("app", "second") for c in ("x" * 200, "private-=@,.;")}
+    assert len(names) == 4
+    assert all(len(name) < 100 and name.replace(".", "").isalnum() for name in names)
+
+
+def test_a_missing_alias_is_named():
+    with pytest.raises(ImproperlyConfigured, match="'nope'"):
+        ChannelLayerBackplane({"alias": "nope"}).publish(ENVELOPE)
+
+
+@pytest.mark.usefixtures("pubsub")
+async def test_from_a_running_loop_that_holds_no_node_it_goes_through_the_background():
+    backplane, inbox = ChannelLayerBackplane({}), Inbox()
+    node = backplane.connect(inbox)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    await asyncio.to_thread(lambda: asyncio.run(backplane.apublish(ENVELOPE)))
+    assert await inbox.next() == ENVELOPE
+    await node.close()
+
+
+def test_a_refused_server_costs_one_bounded_try_then_nothing(tmp_path):
+    with layers(f"unix://{tmp_path}/nobody"):
+        backplane = ChannelLayerBackplane({"retry_delay": 30})
+        for limit in (0.25 + GRACE, 0.05):
+            started = time.monotonic()
+            with pytest.raises(BackplaneUnavailable):
+                backplane.publish(ENVELOPE)
+            assert time.monotonic() - started < limit
+
+
+async def test_a_frozen_server_holds_a_publisher_for_the_timeout_and_delivery_resumes(
+    own_valkey: Valkey,
+):
+    with layers(own_valkey.url):
+        backplane, inbox = ChannelLayerBackplane({"retry_delay": 0.1}), Inbox()
+        node = backplane.connect(inbox)
+        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+        await asyncio.to_thread(backplane.publish, ENVELOPE)
+        assert await inbox.next() == ENVELOPE
+        pid = own_valkey.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(BackplaneUnavailable):
+                await asyncio.to_thread(backplane.publish, ENVELOPE)
+            assert time.monotonic() - started < 0.25 + GRACE
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await asyncio.to_thread(backplane.publish, ENVELOPE)
+                except BackplaneUnavailable:
+                    await asyncio.sleep(0.05)  # until the next probe is due
+                else:
+                    break
+        assert await inbox.next() == ENVELOPE
+        await node.close()
+
+
+class HangingLayer:
+    """A layer whose server froze after the groups were joined."""
+
+    async def new_channel(self, prefix: str) -> str:
+        return prefix
+
+    async def receive(self, channel: str) -> None:
+        await asyncio.Event().wait()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """At once."""
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_node_leaves_a_frozen_server_after_one_timeout_however_much_it_heard():
+    hanging: Any = HangingLayer()
+    channel_layers.backends["default"] = hanging
+    node = ChannelLayerBackplane({"join_timeout": 0.05}).connect(Inbox())
+    for number in range(100):
+        await node.join("app", f"c{number}")
+    async with asyncio.timeout(1):
+        await node.close()
+
+
+async def test_nothing_begins_to_read_for_a_node_that_left():
+    hanging: Any = HangingLayer()
+    channel_layers.backends["default"] = hanging
+    node = ChannelLayerBackplane({}).connect(Inbox())
+    await node.close()
+    with pytest.raises(BackplaneUnavailable):
+        await node.join("app", "late")
+    assert node._tasks == []
+
+
+@pytest.fixture(autouse=True)
+def _fresh_layers() -> Iterator[None]:
+    yield
+    channel_layers.backends = {}
+
+
+class DeafLayer:
+    """A layer whose client swallows being cancelled, as some do while they reconnect."""
+
+    async def group_send(self, group: str, message: object) -> None:
+        for _ in range(5):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+
+async def test_a_client_that_cannot_be_cancelled_holds_nobody(monkeypatch):
+    monkeypatch.setattr(ChannelLayerBackplane, "layer", DeafLayer())
+    backplane = ChannelLayerBackplane({"retry_delay": 0.01})
+    backplane.connect(Inbox())
+    elsewhere = ChannelLayerBackplane({"retry_delay": 0.01})
+    for publish in (backplane.apublish, elsewhere.apublish):
+        started = time.monotonic()
+        with pytest.raises(BackplaneUnavailable):
+            await publish(ENVELOPE)
+        assert time.monotonic() - started < 0.25 + GRACE
+
+
+class PollingLayer:
+    """A layer whose read times out while nothing comes, or that fails at once."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.reads = 0
+
+    async def new_channel(self, prefix: str) -> str:
+        return prefix + "mine"
+
+    async def group_add(self, group: str, channel: str) -> None:
+        pass
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        pass
+
+    async def receive(self, channel: str) -> dict[str, str]:
+        self.reads += 1
+        await asyncio.sleep(self.patience)
+        if self.reads < 3:
+            raise TimeoutError("Timeout reading")
+        return {"envelope": encode(ENVELOPE)}
+
+
+@pytest.mark.parametrize(
+    # However slow the machine: a wait is never shorter, a failure at once hardly that late.
+    ("patience", "retry_delay", "warnings"),
+    [(0.05, 0.01, 0), (0, 0.3, 2)],
+)
+async def test_a_read_that_times_out_is_silence_and_one_that_fails_at_once_is_told(
+    patience, retry_delay, warnings, monkeypatch, caplog
+):
+    monkeypatch.setattr(ChannelLayerBackplane, "layer", PollingLayer(patience))
+    inbox = Inbox()
+    node = ChannelLayerBackplane({"retry_delay": retry_delay}).connect(inbox)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    assert await inbox.next() == ENVELOPE
+    assert caplog.text.count("Cannot read") == warnings
+    await node.close()

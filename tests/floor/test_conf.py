@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from broadcasting import conf
+from broadcasting.conf import (
+    AuthorizationSettings,
+    BackendSettings,
+    ServerSettings,
+    Settings,
+    get_settings,
+    problems,
+    unserved,
+)
+from broadcasting.families import import_backend
+
+Configure = Callable[..., Settings]
+
+
+def load(value: Any) -> tuple[Settings, list[tuple[str, str, str]], list[str]]:
+    """Return what a ``BROADCASTING`` dict means, what is wrong with it and what it waits for."""
+    with override_settings(BROADCASTING=value):
+        wrong = [(p.path, p.message, p.hint) for p in problems()]
+        return get_settings(), wrong, unserved()
+
+
+class TestWhatIsLeftOut:
+    def test_everything_has_a_default(self) -> None:
+        settings, wrong, _ = load({})
+        assert wrong == []
+        assert settings == Settings(broadcasters={"default": BackendSettings(backend="channels")})
+
+    def test_a_project_without_the_dict_works(self, settings: Any) -> None:
+        del settings.BROADCASTING
+        assert get_settings().default_broadcaster == "default"
+        assert problems() == []
+
+    def test_what_is_set_beside_it_keeps_the_rest(self) -> None:
+        settings, wrong, _ = load({"SERVER": {"PATH": "/realtime"}, "RESCUE": True})
+        assert wrong == []
+        assert settings.rescue
+        assert settings.server == ServerSettings(path="/realtime")
+        assert settings.authorization == AuthorizationSettings()
+
+
+EVERYTHING: dict[str, Any] = {
+    "BROADCASTERS": {
+        "default": {"BACKEND": "channels"},
+        "log": {"BACKEND": "log", "OPTIONS": {"level": "DEBUG"}},
+    },
+    "DEFAULT_BROADCASTER": "log",
+    "QUEUE": {"BACKEND": "celery", "OPTIONS": {"queue": "realtime"}},
+    "APPLICATIONS": [{"id": "1", "key": "k", "secret": "s"}],
+    "BACKPLANE": {"BACKEND": "channel_layer", "OPTIONS": {"alias": "other"}},
+    "REGISTRY": {"BACKEND": "memory"},
+    "PUBLISH_TIMEOUT": 1,
+    "RESCUE": True,
+    "SERVER": {
+        "PUBLIC_URL": "https://ws.example.com",
+        "PATH": "/realtime",
+        "ACTIVITY_TIMEOUT": 30,
+        "PONG_TIMEOUT": 10.5,
+        "OUTBOX_BYTES": 4096,
+        "SLOW_POLICY": "drop",
+        "DRAIN_SECONDS": 0,
+    },
+    "AUTHORIZATION": {"CSRF": True, "GUARDS": ["session", "a.b"]},
+}
+
+
+def test_every_setting_is_read() -> None:
+    settings, wrong, waiting = load(EVERYTHING)
+    assert wrong == []
+    assert waiting == []
+    assert settings == Settings(
+        broadcasters={
+            "default": BackendSettings(backend="channels"),
+            "log": BackendSettings(backend="log", options={"level": "DEBUG"}),
+        },
+        default_broadcaster="log",
+        queue=BackendSettings(backend="celery", options={"queue": "realtime"}),
+        applications=[{"id": "1", "key": "k", "secret": "s"}],
+        backplane=BackendSettings(backend="channel_layer", options={"alias": "other"}),
+        publish_timeout=1,
+        rescue=True,
+        server=ServerSettings(
+            public_url="https://ws.example.com",
+            path="/realtime",
+            activity_timeout=30,
+            pong_timeout=10.5,
+            outbox_bytes=4096,
+            slow_policy="drop",
+            drain_seconds=0,
+        ),
+        authorization=AuthorizationSettings(csrf=True, guards=["session", "a.b"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (Settings, EVERYTHING),
+        (ServerSettings, EVERYTHING["SERVER"]),
+        (AuthorizationSettings, EVERYTHING["AUTHORIZATION"]),
+    ],
+)
+def test_no_setting_was_forgotten_here(cls: Any, values: dict[str, Any]) -> None:
+    assert {field.name.upper() for field in fields(cls)} == set(values)
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "hint"),
+    [
+        ({"BROADCASTER": {}}, "BROADCASTER", "Did you mean 'BROADCASTERS'?"),
+        ({"queue": {}}, "queue", "Did you mean 'QUEUE'?"),
+        ({"SERVER": {"PORT": 1, "PATHS": ""}}, "SERVER.PATHS", "Did you mean 'PATH'?"),
+        ({"SERVER": {"METRIC": {}}}, "SERVER.METRIC", "Did you mean 'METRICS'?"),
+        ({"STATISTIC": {}}, "STATISTIC", "Did you mean 'STATISTICS'?"),
+        ({"AUTHORIZATION": {"CRSF": True}}, "AUTHORIZATION.CRSF", "Did you mean 'CSRF'?"),
+        ({"AUTHORIZATION": {"X": 1}}, "AUTHORIZATION.X", "Known: CSRF, GUARDS."),
+        ({1: 2}, "1", "Known: BROADCASTERS, DEFAULT_BROADCASTER, QUEUE, APPLICATIONS,"),
+    ],
+)
+def test_an_unknown_setting_is_a_mistake_and_a_guess(
+    given: dict[Any, Any], path: str, hint: str
+) -> None:
+    _, wrong, _ = load(given)
+    found = {p: (message, h) for p, message, h in wrong}
+    assert found[path][0] == "unknown setting"
+    assert found[path][1].startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("BROADCASTERS", []),
+        ("BROADCASTERS", {}),
+        ("DEFAULT_BROADCASTER", 1),
+        ("DEFAULT_BROADCASTER", None),
+        ("QUEUE", "celery"),
+        ("QUEUE", {}),
+        ("QUEUE", {"BACKEND": 1}),
+        ("QUEUE", {"BACKEND": "celery", "OPTIONS": []}),
+        ("QUEUE", {"BACKEND": "celery", "OPTIONS": None}),
+        ("APPLICATIONS", {"id": "1"}),
+        ("APPLICATIONS", 1),
+        ("BACKPLANE", None),
+        ("REGISTRY", "memory"),
+        ("PUBLISH_TIMEOUT", 0),
+        ("PUBLISH_TIMEOUT", -1),
+        ("PUBLISH_TIMEOUT", "1"),
+        ("PUBLISH_TIMEOUT", True),
+        ("PUBLISH_TIMEOUT", None),
+        ("PUBLISH_TIMEOUT", float("nan")),
+        ("PUBLISH_TIMEOUT", float("inf")),
+        ("PUBLISH_TIMEOUT", Decimal(1)),
+        ("RESCUE", 1),
+        ("RESCUE", None),
+        ("SERVER", []),
+        ("SERVER.PUBLIC_URL", "ws.example.com"),
+        ("SERVER.PUBLIC_URL", "wss://ws.example.com"),
+        ("SERVER.PUBLIC_URL", "https://ws.example.com:0x/"),
+        ("SERVER.PUBLIC_URL", "https://"),
+        ("SERVER.PUBLIC_URL", 1),
+        ("SERVER.PATH", "realtime"),
+        ("SERVER.PATH", "/realtime/"),
+        ("SERVER.PATH", "/"),
+        ("SERVER.PATH", None),
+        ("SERVER.ACTIVITY_TIMEOUT", 0),
+        ("SERVER.ACTIVITY_TIMEOUT", float("inf")),
+        ("SERVER.PONG_TIMEOUT", False),
+        ("SERVER.OUTBOX_BYTES", 1.5),
+        ("SERVER.OUTBOX_BYTES", 0),
+        ("SERVER.SLOW_POLICY", "wait"),
+        ("SERVER.SLOW_POLICY", []),
+        ("SERVER.DRAIN_SECONDS", -1),
+        ("SERVER.DRAIN_SECONDS", float("inf")),
+        ("AUTHORIZATION", True),
+        ("AUTHORIZATION.CSRF", "yes"),
+        ("AUTHORIZATION.GUARDS", "session"),
+    ],
+)
+def test_a_wrong_value_is_named_and_its_default_stands_in(path: str, value: Any) -> None:
+    top, _, rest = path.partition(".")
+    settings, wrong, _ = load({top: {rest: value} if rest else value})
+    assert [p for p, _, _ in wrong] == [path]
+    assert wrong[0][1].startswith("must be ")
+    assert settings == load({})[0]
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 1])
+def test_what_is_not_a_dict_is_one_mistake(value: Any) -> None:
+    settings, wrong, _ = load(value)
+    assert wrong == [("", "must be a dict", "BROADCASTING = {...}")]
+    assert settings == load({})[0]
+
+
+def test_one_malformed_broadcaster_leaves_the_others() -> None:
+    settings, wrong, _ = load(
+        {"BROADCASTERS": {"default": {"BACKEND": "log"}, "other": "log", "third": {}}}
+    )
+    assert settings.broadcasters == {"default": BackendSettings(backend="log")}
+    assert [path for path, _, _ in wrong] == ["BROADCASTERS.other", "BROADCASTERS.third"]
+
+
+def test_an_option_beside_options_is_named() -> None:
+    _, wrong, _ = load({"BROADCASTERS": {"default": {"BACKEND": "pusher", "host": "x"}}})
+    assert [path for path, _, _ in wrong] == ["BROADCASTERS.default.host"]
+    _, wrong, _ = load({"QUEUE": {"BACKEND": "celery", "queue": "x"}})
+    assert [path for path, _, _ in wrong] == ["QUEUE.queue"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"APPLICATIONS": {"id": "1", "secret": "hush"}},
+        {"BROADCASTERS": {"pusher": {"BACKND": "pusher", "OPTIONS": {"secret": "hush"}}}},
+        {"BROADCASTERS": {"pusher": {"BACKEND": "pusher", "secret": "hush"}}},
+        {"BROADCASTERS": [{"secret": "hush"}]},
+        {"QUEUE": {"BACKEND": "celery", "OPTIONS": [("password", "hush")]}},
+        {"AUTHORIZATION": ["hush"]},
+        [{"secret": "hush"}],
+    ],
+)
+def test_a_mistake_does_not_show_a_secret(given: Any) -> None:
+    _, wrong, _ = load(given)
+    assert wrong
+    assert "hush" not in repr(wrong)
+
+
+def test_settings_do_not_show_secrets_where_they_are_printed() -> None:
+    broadcaster = {"BACKEND": "log", "OPTIONS": {"secret": "hush"}}
+    settings, _, _ = load(
+        {"APPLICATIONS": [{"secret": "hush"}], "BROADCASTERS": {"default": broadcaster}}
+    )
+    assert settings.applications == [{"secret": "hush"}]
+    assert settings.broadcasters["default"].options == {"secret": "hush"}
+    assert "hush" not in repr(settings)
+
+
+def test_names_that_are_fixed_but_not_served_are_no_mistakes() -> None:
+    _, wrong, waiting = load(
+        {
+            "STATISTICS": {"INTERVAL": 60},
+            "SERVER": {"METRICS": {}, "HANDSHAKE_TIMEOUT": 10, "TRUSTED_PROXIES": []},
+        }
+    )
+    assert wrong == []
+    assert set(waiting) == conf.PLANNED
+
+
+@pytest.mark.parametrize("value", [{}, {"SERVER": {}}, {"SERVER": None}, None])
+def test_nothing_waits_that_was_not_written(value: Any) -> None:
+    assert load(value)[2] == []
+
+
+class TestChanges:
+    def test_an_override_is_seen_and_its_end_too(self) -> None:
+        before = get_settings()
+        with override_settings(BROADCASTING={"RESCUE": True}):
+            assert get_settings().rescue
+        assert get_settings() == before
+
+    @pytest.mark.parametrize("name", ["BROADCASTING", "SECRET_KEY", "CHANNEL_LAYERS"])
+    def test_who_keeps_something_is_told(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[str] = []
+        monkeypatch.setattr(conf, "_resets", [lambda: calls.append(name)])
+        with override_settings(**{name: {} if name != "SECRET_KEY" else "x"}):
+            assert calls == [name]
+        assert calls == [name, name]
+
+    def test_other_settings_are_not_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[str] = []
+        monkeypatch.setattr(conf, "_resets", [lambda: calls.append("called")])
+        with override_settings(SITE_ID=2):
+            assert calls == []
+
+
+class TestBackends:
+    short = {"settings": "broadcasting.conf.Settings"}  # noqa: RUF012 - read only
+
+    def find(self, backend: str) -> Any:
+        return import_backend("['QUEUE']", self.short, BackendSettings(backend=backend))
+
+    def test_a_short_name_or_a_dotted_path_finds_a_class(self) -> None:
+        assert self.find("settings") is Settings
+        assert self.find("broadcasting.conf.Problem") is conf.Problem
+
+    @pytest.mark.parametrize("backend", ["", "setting", "Settings", ".", ".x", "..x", "...conf.x"])
+    def test_an_unknown_name_is_told_with_the_known_ones(self, backend: str) -> None:
+        with pytest.raises(ImproperlyConfigured) as problem:
+            self.find(backend)
+        assert f"BROADCASTING['QUEUE']: unknown BACKEND {backend!r}" in str(problem.value)
+        assert "Use one of settings" in str(problem.value)
+
+    @pytest.mark.parametrize(
+        "backend", ["broadcasting.conf.Missing", "broadcasting.missing.X", "no.such", "a..b", "a."]
+    )
+    def test_what_cannot_be_imported_is_told_with_its_cause(self, backend: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match="cannot import BACKEND") as problem:
+            self.find(backend)
+        assert problem.value.__cause__ is not None

@@ -1,0 +1,151 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from broadcasting import backplanes, broadcasters, conf, queues, registry
+from broadcasting.applications import Application
+from broadcasting.applications import settings as applications
+from broadcasting.checks import families, settings, site
+from broadcasting.conf import AuthorizationSettings, BackendSettings, ServerSettings, Settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CHECKS = (ROOT / "docs" / "reference" / "checks.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `?([\w ]+?)`? \| (?:`(.*?)`|(required)) \| (.*) \|$", re.MULTILINE)
+
+
+def section(title: str) -> str:
+    """Return the text under one heading of the settings page."""
+    _, found, rest = PAGE.partition(f"\n## {title}\n")
+    assert found, title
+    return rest.split("\n## ", 1)[0]
+
+
+def documented(title: str) -> dict[str, Any]:
+    """Return the keys of a section's table, each with its default as a value."""
+    return {
+        key: "required" if required else ast.literal_eval(default)
+        for key, default, required, _ in ROW.findall(section(title))
+        if key != "Key"
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return a default as one would write it in the dict."""
+    if isinstance(value, BackendSettings):
+        return {"BACKEND": value.backend}
+    if isinstance(value, ServerSettings | AuthorizationSettings):
+        return {}
+    if isinstance(value, Mapping):
+        return {alias: plain(entry) for alias, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def default(field: Field[Any]) -> Any:
+    return "required" if field.default is MISSING else plain(field.default)
+
+
+@pytest.mark.parametrize(
+    ("title", "cls"),
+    [("`SERVER`", ServerSettings), ("`AUTHORIZATION`", AuthorizationSettings)],
+)
+def test_every_setting_is_documented_with_its_default(title: str, cls: Any) -> None:
+    assert documented(title) == {field.name.upper(): default(field) for field in fields(cls)}
+
+
+def test_every_setting_of_the_dict_is_documented_with_its_default() -> None:
+    with override_settings(BROADCASTING={}):
+        defaults = conf.get_settings()
+    assert documented("`BROADCASTING`") == {
+        field.name.upper(): plain(getattr(defaults, field.name)) for field in fields(Settings)
+    }
+
+
+def test_every_key_of_an_application_is_documented_with_its_default() -> None:
+    assert documented("Applications") == {
+        field.name: default(field) for field in fields(Application)
+    }
+
+
+def test_every_name_that_is_not_served_yet_is_documented() -> None:
+    rows = re.findall(r"^\| (?:`(\w+)`|an application) \| `(\w+)` \|$", PAGE, re.MULTILINE)
+    assert {".".join(p for p in row if p and p != "BROADCASTING") for row in rows} == {
+        *conf.PLANNED,
+        *applications.PLANNED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        ("BROADCASTERS", broadcasters.SHORT_NAMES),
+        ("QUEUE", queues.SHORT_NAMES),
+        ("BACKPLANE", backplanes.SHORT_NAMES),
+        ("REGISTRY", registry.SHORT_NAMES),
+    ],
+)
+def test_every_backend_is_documented(family: str, names: dict[str, str]) -> None:
+    listed = re.findall(rf"^\| `{family}` \| `(\w+)` \|", section("Backends"), re.MULTILINE)
+    assert listed == list(names)
+
+
+def test_every_option_that_a_broadcaster_knows_is_documented() -> None:
+    table = section("Backends")
+    for alias in ("channels", "log", "null", "locmem"):
+        with override_settings(BROADCASTING={"BROADCASTERS": {"default": {"BACKEND": alias}}}):
+            known = broadcasters.broadcasters["default"].known_options or ()
+        (row,) = re.findall(rf"^\| `BROADCASTERS` \| `{alias}` \|.*$", table, re.MULTILINE)
+        options = row.split("|")[4]
+        assert set(re.findall(r"`(\w+)`", options)) == set(known)
+
+
+def ids_in_code() -> set[str]:
+    pattern = re.compile(r'id="broadcasting\.([A-Z]\d{3})"')
+    return {
+        found
+        for path in (ROOT / "broadcasting").rglob("*.py")
+        for found in pattern.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+def test_every_check_is_on_its_page_and_nothing_else() -> None:
+    headings = re.findall(r"^### broadcasting\.([A-Z]\d{3})$", CHECKS, re.MULTILINE)
+    assert sorted(headings) == sorted(ids_in_code())
+    assert re.findall(r"^\(([A-Z]\d{3})\)=$", CHECKS, re.MULTILINE) == headings
+
+
+def test_errors_and_warnings_stand_under_their_headings_in_order() -> None:
+    errors, warnings = CHECKS.split("## Errors")[1].split("## Warnings")
+    for text, letter in ((errors, "E"), (warnings, "W")):
+        found = re.findall(r"^### broadcasting\.([A-Z])(\d{3})$", text, re.MULTILINE)
+        assert {kind for kind, _ in found} == {letter}
+        assert [number for _, number in found] == sorted(number for _, number in found)
+
+
+@pytest.mark.parametrize("module", [families, settings, site])
+def test_each_check_says_which_ids_it_gives(module: Any) -> None:
+    """So that one finds the check behind an id; helpers stand below."""
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    said = {
+        found
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")
+        for found in re.findall(r"[EW]\d{3}", ast.get_docstring(node) or "")
+    }
+    given = set(re.findall(r'id="broadcasting\.([A-Z]\d{3})"', source))
+    assert said == given
+
+
+def test_what_is_asked_of_deployments_only_is_marked() -> None:
+    marked = re.findall(r"broadcasting\.(W\d{3})\n\n\*Deploy\.\*", CHECKS)
+    assert marked == ["W023", "W026"]
