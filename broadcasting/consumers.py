@@ -1,0 +1,139 @@
+"""The Channels consumer that speaks the Pusher protocol over any ASGI server.
+
+It has no channel layer of its own, and its plain receive loop replaces Channels'
+dispatch: no task, no thread hop and no database connection per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.consumer import AsyncConsumer
+
+from broadcasting.applications import get_applications
+from broadcasting.backplanes import get_backplane
+from broadcasting.backplanes.local import LocalBackplane
+from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import (
+    BinaryFrame,
+    HandshakeRefused,
+    OriginRefused,
+    ProtocolError,
+    Reconnect,
+    SubscriptionRefused,
+    TryAgain,
+)
+from broadcasting.protocol.protocol import Protocol, check_application, check_version
+from broadcasting.server import origins
+from broadcasting.server.actions import handle
+from broadcasting.server.connection import Connection
+from broadcasting.server.node import Node, get_node
+from broadcasting.typing import Receive, Scope, Send
+
+logger = logging.getLogger("broadcasting.server")
+
+
+class PusherConsumer(AsyncConsumer):
+    """One socket at ``/app/{key}``, from its handshake to its end."""
+
+    channel_layer_alias = None  # type: ignore[assignment]  # the stubs forget that None is off
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> Any:
+        """Return the ASGI application; building it says that this process holds sockets."""
+        backplane = get_backplane()
+        if isinstance(backplane, LocalBackplane):
+            backplane.expect_node()
+        return super().as_asgi(**initkwargs)
+
+    async def __call__(  # type: ignore[override]  # ours are looser
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve one socket. Protocol errors are answered; nothing else ends it silently."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        # Browsers cannot read an HTTP refusal: accept first, then say what is wrong.
+        await send({"type": "websocket.accept"})
+        node = get_node()
+        try:
+            protocol = self.open(node, scope)
+        except HandshakeRefused as problem:
+            node.counters.refused += 1
+            await send({"type": "websocket.send", "text": messages.error(problem)})
+            await send({"type": "websocket.close", "code": problem.code, "reason": problem.message})
+            return
+        connection = Connection(
+            protocol, send, node.settings, node.counters, task=asyncio.current_task()
+        )
+        node.connect(connection)
+        try:
+            await self.listen(node, connection, receive, send)
+        except asyncio.CancelledError:
+            # Ours after a full outbox; a server's own (Daphne stopping) has not closed yet.
+            if not connection.closing:
+                connection.refuse(Reconnect())
+                raise
+        finally:
+            connection.closing = True
+            await node.disconnect(connection)
+
+    def open(self, node: Node, scope: Scope) -> Protocol:
+        """Return the state of an acceptable connection; raise HandshakeRefused."""
+        key = scope["url_route"]["kwargs"]["key"]
+        application = check_application(
+            get_applications().by_key(key), secure=scope.get("scheme") in ("wss", "https")
+        )
+        origin = next((v for k, v in scope["headers"] if k.lower() == b"origin"), None)
+        if not origins.is_allowed(origin and origin.decode("latin-1"), application):
+            raise OriginRefused
+        protocol = Protocol(application, node.new_socket_id(), node.now())
+        node.check_capacity(protocol)
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        check_version(query["protocol"][0] if "protocol" in query else None)
+        return protocol
+
+    async def listen(
+        self, node: Node, connection: Connection, receive: Receive, send: Send
+    ) -> None:
+        """Handle frames one after the other until the socket is gone."""
+        protocol = connection.protocol
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            if connection.closing:
+                continue
+            node.counters.messages_in += 1
+            text = event.get("text")
+            try:
+                if text is None:
+                    raise BinaryFrame
+                await handle(node, connection, protocol.receive(text, node.now()))
+            except ProtocolError as problem:
+                node.counters.protocol_errors += 1
+                await self.answer(connection, problem, send)
+            except BackplaneUnavailable as problem:
+                # Without the backplane the channel would be silent: let the client return.
+                logger.error("Closing %s: %s", connection.socket_id, problem)
+                connection.refuse(TryAgain())
+            except Exception:
+                node.counters.failures += 1
+                logger.exception("A message of %s could not be handled", connection.socket_id)
+                connection.send_text(messages.error(ProtocolError("Internal error")))
+
+    async def answer(self, connection: Connection, problem: ProtocolError, send: Send) -> None:
+        """Tell the peer what it did wrong, and close only where the protocol cannot go on."""
+        connection.send_text(messages.error(problem))
+        if isinstance(problem, SubscriptionRefused):
+            logger.info("Refused %s: %s", connection.socket_id, problem.message)
+            connection.send_text(messages.subscription_error(problem))
+        if problem.close_code is not None:
+            connection.closing = True
+            # Awaited, so that a server which cannot send this code ends the socket itself.
+            await send(
+                {"type": "websocket.close", "code": problem.close_code, "reason": problem.message}
+            )

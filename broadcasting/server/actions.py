@@ -1,0 +1,66 @@
+"""What each client message does. One function a message; the table is ``handle``."""
+
+from __future__ import annotations
+
+from broadcasting.backplanes import Envelope
+from broadcasting.exceptions import PublishError
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import ClientEventRefused
+from broadcasting.protocol.messages import (
+    ClientEvent,
+    ClientMessage,
+    Ping,
+    Pong,
+    Subscribe,
+    Unsubscribe,
+)
+from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.node import Node
+
+PONG_FRAME = Frame(messages.PONG)
+
+
+async def handle(node: Node, connection: Connection, message: ClientMessage) -> None:
+    """Do what ``message`` asks. Raises ProtocolError, BackplaneUnavailable."""
+    match message:
+        case ClientEvent():
+            await relay(node, connection, message)
+        case Subscribe():
+            await subscribe(node, connection, message)
+        case Unsubscribe(channel=channel):
+            await node.unsubscribe(connection, channel)
+        case Ping():
+            connection.send(PONG_FRAME)
+        case Pong():
+            pass  # hearing anything at all has proved the peer alive
+
+
+async def subscribe(node: Node, connection: Connection, message: Subscribe) -> None:
+    """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
+    protocol = connection.protocol
+    channel = message.channel
+    member = protocol.authorize(message)
+    if channel not in protocol.subscriptions:
+        await node.subscribe(connection, channel, member)
+        return
+    members = await node.members(connection, channel) if member else None
+    connection.send_text(messages.subscription_succeeded(channel, members))
+
+
+async def relay(node: Node, connection: Connection, message: ClientEvent) -> None:
+    """Whisper to the other subscribers; who the sender is, is ours to say, never theirs."""
+    protocol = connection.protocol
+    user_id = protocol.check_client_event(message, node.now())
+    frame = messages.event(message.event, message.channel, message.data, user_id)
+    envelope = Envelope(
+        app_id=protocol.application.id,
+        channel=message.channel,
+        frame=frame,
+        except_socket=connection.socket_id,
+    )
+    try:
+        await node.backplane.apublish(envelope)
+    except PublishError:
+        raise ClientEventRefused(
+            "Client event rejected: it could not be delivered", channel=message.channel
+        ) from None

@@ -1,0 +1,40 @@
+"""Plain integers, so that counting costs nothing on the hot path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one node has done since it began."""
+
+    opened: int = 0
+    """Connections that completed the handshake."""
+
+    refused: int = 0
+    """Connections that did not."""
+
+    messages_in: int = 0
+    """Frames received from clients."""
+
+    envelopes_in: int = 0
+    """Broadcasts received from the backplane."""
+
+    frames_out: int = 0
+    """Frames handed to sockets by broadcasts."""
+
+    protocol_errors: int = 0
+    """Malformed or forbidden messages, answered."""
+
+    failures: int = 0
+    """Exceptions of our own while a message was handled."""
+
+    slow_closed: int = 0
+    """Sockets ended because their outbox was full."""
+
+    slow_dropped: int = 0
+    """Frames not given to a socket because its outbox was full."""
+
+    stale_closed: int = 0
+    """Sockets ended because a ping stayed unanswered."""

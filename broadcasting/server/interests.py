@@ -1,0 +1,90 @@
+"""Which topics this node receives: joined on the backplane with the first listener, left with
+the last, never twice at once, and never acknowledged before the backplane has it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from broadcasting.backplanes.base import Subscription
+from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.server.hub import Topic
+
+logger = logging.getLogger("broadcasting.server")
+
+
+class _Interest:
+    __slots__ = ("failures", "holders", "joined", "lock")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.holders = 0
+        self.joined = False
+        self.lock = asyncio.Lock()
+
+
+class Interests:
+    """Counted holds on topics of one subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._topics: dict[Topic, _Interest] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def hold(self, topic: Topic) -> None:
+        """Return once envelopes for ``topic`` arrive here. Raises BackplaneUnavailable."""
+        interest = self._topics.setdefault(topic, _Interest())
+        interest.holders += 1
+        if interest.joined and not interest.lock.locked():
+            return
+        failures = interest.failures
+        try:
+            async with interest.lock:  # suspends only while another task joins or leaves
+                if interest.failures > failures:
+                    # Each trying for itself, the last of a crowd would wait for hours.
+                    raise BackplaneUnavailable("The topic could not be joined a moment ago")
+                if not interest.joined:
+                    await self._join(topic, interest)
+        except BaseException:
+            interest.holders -= 1
+            self._forget(topic, interest)
+            raise
+
+    def release(self, topic: Topic) -> None:
+        """Give back one hold; with the last one the topic is left on the backplane, later."""
+        interest = self._topics[topic]
+        interest.holders -= 1
+        if interest.holders == 0:
+            # Nobody waits for it: a socket that goes may be cancelled, and has more to leave.
+            task = asyncio.create_task(self._leave(topic, interest))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def settled(self) -> None:
+        """Return once every topic without holds has been left."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _join(self, topic: Topic, interest: _Interest) -> None:
+        try:
+            await self._subscription.join(*topic)
+        except BackplaneUnavailable:
+            interest.failures += 1
+            raise
+        interest.joined = True
+
+    async def _leave(self, topic: Topic, interest: _Interest) -> None:
+        async with interest.lock:
+            # Meanwhile, somebody may have come or left before us.
+            if interest.joined and not interest.holders:
+                interest.joined = False
+                try:
+                    await self._subscription.leave(*topic)
+                except BackplaneUnavailable as error:
+                    # Envelopes that still come find no listener in the hub.
+                    logger.warning("Cannot leave a topic: %s", error)
+        self._forget(topic, interest)
+
+    def _forget(self, topic: Topic, interest: _Interest) -> None:
+        if interest.holders == 0 and not interest.joined and not interest.lock.locked():
+            self._topics.pop(topic, None)

@@ -1,0 +1,28 @@
+"""The in-memory client in the tests of a project: it sees what the test itself sees."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import TestCase
+
+from broadcasting.testing.client import PusherClient
+from tests.testapp.events import OrderShipped
+from tests.testapp.models import Order
+
+
+class AnOrderInATransaction(TestCase):
+    def test_its_rule_finds_the_row_that_nobody_committed(self):
+        buyer = User.objects.create_user("buyer")
+        order = Order.objects.create(customer=buyer)
+        with PusherClient() as client:
+            answer = client.subscribe(f"private-orders.{order.pk}", user=buyer)
+            assert answer.event == "pusher_internal:subscription_succeeded"
+            with self.captureOnCommitCallbacks(execute=True):
+                OrderShipped(order).dispatch()
+            assert client.receive().data["order"]["id"] == order.pk
+
+    def test_a_denial_says_why(self):
+        order = Order.objects.create(customer=User.objects.create_user("buyer"))
+        with PusherClient() as client, pytest.raises(AssertionError, match="returned False"):
+            client.subscribe(f"private-orders.{order.pk}", user=User.objects.create_user("eve"))

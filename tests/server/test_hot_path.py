@@ -1,0 +1,87 @@
+"""The gate on the hot path: counted calls, never measured time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from broadcasting.backplanes import Envelope
+from broadcasting.conf import ServerSettings
+from broadcasting.protocol import messages
+from broadcasting.server import connection as connection_module
+from broadcasting.server.node import Node
+from tests.server.fakes import FakeSocket, connection
+
+SOCKETS = 1_000
+
+
+class Profile:
+    """Which Python functions were called, and how often."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    def __enter__(self) -> Profile:
+        sys.setprofile(self._count)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        sys.setprofile(None)
+
+    def _count(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call":
+            self.calls[frame.f_code.co_qualname] += 1
+
+
+async def test_a_fan_out_encodes_once_and_calls_little_for_each_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node(ServerSettings())
+    sockets = [FakeSocket() for _ in range(SOCKETS)]
+    for number, socket in enumerate(sockets):
+        node.hub.join(("app", "news"), connection(socket, f"1.{number}"))
+    encodings = Counter[str]()
+    dumps = json.dumps
+
+    def counting_dumps(*args: Any, **kwargs: Any) -> str:
+        encodings["dumps"] += 1
+        return dumps(*args, **kwargs)
+
+    frames = Counter[str]()
+
+    class CountingFrame(connection_module.Frame):
+        __slots__ = ()
+
+        def __init__(self, text: str) -> None:
+            frames["built"] += 1
+            super().__init__(text)
+
+    monkeypatch.setattr(json, "dumps", counting_dumps)
+    monkeypatch.setattr("broadcasting.server.node.Frame", CountingFrame)
+    with Profile() as profile:
+        frame = messages.event("Shipped", "news", '{"id":1}')
+        node.backplane.publish(Envelope(app_id="app", channel="news", frame=frame))
+
+    assert all(socket.texts == [frame] for socket in sockets)
+    assert encodings["dumps"] == 1
+    assert frames["built"] == 1
+    # Connection.send, its step, and the server's own send: nothing else for each socket.
+    per_socket = {name: n for name, n in profile.calls.items() if n >= SOCKETS}
+    assert sum(per_socket.values()) <= 3 * SOCKETS, per_socket
+    # One message object shared by all of them.
+    assert len({id(socket.messages[0]) for socket in sockets}) == 1
+
+
+async def test_the_cost_for_each_envelope_does_not_grow_with_other_channels():
+    node = Node(ServerSettings())
+    for number in range(SOCKETS):
+        node.hub.join(("app", f"other.{number}"), connection(FakeSocket(), f"1.{number}"))
+    node.hub.join(("app", "news"), connection(FakeSocket(), "2.1"))
+    with Profile() as profile:
+        node.receive(Envelope(app_id="app", channel="news", frame="{}"))
+    assert sum(profile.calls.values()) < 20

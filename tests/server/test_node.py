@@ -1,0 +1,87 @@
+"""Nothing of a socket that went stays behind, however it went and whatever hangs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from broadcasting.backplanes.base import Subscription
+from broadcasting.conf import ServerSettings
+from broadcasting.protocol.protocol import Member
+from broadcasting.server import node as nodes
+from broadcasting.server.interests import Interests
+from broadcasting.server.node import Node, get_node
+from broadcasting.testing.client import PusherClient
+from tests.server.fakes import FakeSocket, StalledSocket, connection
+from tests.testapp.events import Ticked
+
+
+class HangingSubscription(Subscription):
+    """A backplane that takes topics and never finishes leaving one."""
+
+    async def join(self, app_id: str, channel: str) -> None:
+        """At once."""
+
+    async def leave(self, app_id: str, channel: str) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """At once."""
+
+
+def hanging_node() -> Node:
+    node = get_node()
+    node._interests = Interests(HangingSubscription())
+    return node
+
+
+async def test_a_backplane_that_hangs_makes_no_ghost_members():
+    node, bob = hanging_node(), FakeSocket()
+    gone, stays = connection(FakeSocket(), "1.1"), connection(bob, "2.2")
+    node.connect(gone)
+    node.connect(stays)
+    await node.subscribe(gone, "alone", None)
+    await node.subscribe(gone, "presence-chat", Member(user_id="ada"))
+    await node.subscribe(stays, "presence-chat", Member(user_id="bob"))
+    async with asyncio.timeout(1):
+        await node.disconnect(gone)
+    assert "member_removed" in bob.texts[-1]
+    assert node.hub.count(("app", "alone")) == 0
+    assert await node.registry.count("app", "alone") == 0
+    await node.disconnect(stays)
+
+
+async def test_a_peer_that_reads_nothing_is_given_up_after_its_ping():
+    node = Node(ServerSettings(activity_timeout=0.04, pong_timeout=0.02))
+    consumer = asyncio.create_task(asyncio.Event().wait())
+    stalled = connection(StalledSocket(), task=consumer)
+    node.connect(stalled)
+    async with asyncio.timeout(2):
+        with pytest.raises(asyncio.CancelledError):
+            await consumer
+    assert node.counters.stale_closed == 1
+    await node.disconnect(stalled)
+
+
+def test_a_closed_loop_keeps_no_node():
+    async def visit() -> None:
+        get_node()
+
+    for _ in range(3):
+        asyncio.run(visit())
+    assert sum(loop.is_closed() for loop in nodes._nodes) <= 1
+
+
+def test_other_settings_make_another_node():
+    with PusherClient() as client:
+        client.subscribe("ticker")
+    with (
+        override_settings(BROADCASTING=settings.BROADCASTING | {"PUBLISH_TIMEOUT": 0.5}),
+        PusherClient() as client,
+    ):
+        client.subscribe("ticker")
+        Ticked(7).dispatch()
+        assert client.receive().data == {"number": 7}

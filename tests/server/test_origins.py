@@ -1,0 +1,32 @@
+"""What an entry of ``allowed_origins`` lets in."""
+
+from __future__ import annotations
+
+import pytest
+
+from broadcasting.protocol.application import Application
+from broadcasting.server.origins import is_allowed
+
+
+@pytest.mark.parametrize(
+    ("entry", "origin", "allowed"),
+    [
+        ("localhost:5173", "http://localhost:5173", True),
+        ("localhost:5173", "http://localhost:3000", False),
+        ("localhost:443", "https://localhost", True),
+        ("localhost", "http://localhost:5173", True),
+        ("[::1]:8000", "http://[::1]:8000", True),
+        ("Shop.test", "https://shop.test", True),
+        ("*.shop.test", "https://www.shop.test", True),
+        ("*.shop.test:8443", "https://www.shop.test", False),
+        ("*.shop.test", "https://eshop.test", False),
+        ("https://shop.test", "https://shop.test:443", True),
+        ("https://shop.test", "http://shop.test", False),
+        ("https://shop.test", "https://shop.test.evil.test", False),
+        ("shop.test", "null", False),
+        ("https://shop.test:port", "https://shop.test", False),
+    ],
+)
+def test_an_entry_is_an_origin_or_a_host_with_or_without_a_port(entry, origin, allowed):
+    application = Application(id="a", key="k", secret="s", allowed_origins=(entry,))
+    assert is_allowed(origin, application) is allowed
