@@ -1,0 +1,53 @@
+"""What sends broadcasts: ``broadcasters["alias"]``, as ``caches`` and ``storages``.
+
+``channels`` (our own server, through the backplane), ``log``, ``null`` and ``locmem``, or
+a dotted path to a class of one's own.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.conf import get_settings, on_change
+from broadcasting.families import import_backend
+
+__all__ = ["BaseBroadcaster", "broadcasters"]
+
+SHORT_NAMES = {
+    "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",
+    "log": "broadcasting.broadcasters.log.LogBroadcaster",
+    "null": "broadcasting.broadcasters.null.NullBroadcaster",
+    "locmem": "broadcasting.broadcasters.locmem.LocmemBroadcaster",
+}
+
+
+class Broadcasters:
+    """This process's broadcasters, each made on first use and kept."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, BaseBroadcaster] = {}
+
+    def __getitem__(self, alias: str) -> BaseBroadcaster:
+        """Return the broadcaster ``alias``. Raises ImproperlyConfigured."""
+        made = self._made.get(alias)
+        # No lock, which a fork could leave held: of two made at once, one is kept.
+        return made if made is not None else self._made.setdefault(alias, self._make(alias))
+
+    def reset(self) -> None:
+        """Forget every broadcaster, since the settings changed."""
+        self._made = {}
+
+    def _make(self, alias: str) -> BaseBroadcaster:
+        entries = get_settings().broadcasters
+        if alias not in entries:
+            known = ", ".join(sorted(entries))
+            raise ImproperlyConfigured(f"No broadcaster is called {alias!r}; known: {known}")
+        entry = entries[alias]
+        cls = import_backend(f"['BROADCASTERS'][{alias!r}]", SHORT_NAMES, entry)
+        broadcaster: BaseBroadcaster = cls(entry.options)
+        return broadcaster
+
+
+broadcasters = Broadcasters()
+on_change(broadcasters.reset)

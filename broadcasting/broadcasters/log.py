@@ -1,0 +1,34 @@
+"""Write broadcasts to the log instead of sending them: for a laptop without a server."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, ClassVar
+
+from broadcasting.broadcasters.base import BaseBroadcaster
+
+if TYPE_CHECKING:
+    from broadcasting.broadcasts import Broadcast
+
+logger = logging.getLogger("broadcasting.log")
+
+
+class LogBroadcaster(BaseBroadcaster):
+    """Log a readable line and the payload, at level INFO. The one logger that shows payloads."""
+
+    known_options: ClassVar[frozenset[str] | None] = frozenset()
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        logger.info(
+            "Broadcasting %s on %s%s\n%s",
+            broadcast.name,
+            ", ".join(broadcast.channels),
+            f" except to {broadcast.except_socket}" if broadcast.except_socket else "",
+            json.dumps(json.loads(broadcast.data), indent=2, ensure_ascii=False),
+        )
+
+    async def abroadcast(self, broadcast: Broadcast) -> None:
+        self.broadcast(broadcast)  # never blocks longer than logging does

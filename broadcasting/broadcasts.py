@@ -1,0 +1,92 @@
+"""A rendered event on its way to one broadcaster: plain text, ready for any queue.
+
+The job ``broadcast`` is what queues run. A payload of a version that this process does
+not know is logged and counted, never fatal: workers and sites are not deployed at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+from broadcasting import queues
+from broadcasting.broadcasters import broadcasters
+
+logger = logging.getLogger("broadcasting.queue")
+
+JOB: Final = "broadcast"
+VERSION: Final = 1
+
+unreadable = 0
+"""Jobs that this process dropped because it could not read them."""
+
+
+class UnreadableBroadcast(ValueError):
+    """Not a broadcast, or of a version that this process does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcast:
+    """What one broadcaster is to send."""
+
+    name: str
+    channels: tuple[str, ...]
+    """Wire names."""
+
+    data: str
+    """The JSON text that clients get."""
+
+    broadcaster: str
+    """Its alias in ``BROADCASTERS``."""
+
+    except_socket: str | None = None
+    event_label: str = ""
+    """Dotted path of the event class, for logs and monitors."""
+
+    id: str = field(default_factory=lambda: uuid4().hex)
+    """The same for every attempt to send it."""
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the broadcast as JSON data."""
+        return {"v": VERSION, **asdict(self), "channels": [*self.channels]}
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> Broadcast:
+        """Return the broadcast in ``payload``; raise UnreadableBroadcast."""
+        values = dict(payload)
+        version = values.pop("v", None)
+        if version != VERSION:
+            raise UnreadableBroadcast(f"version {version}, this process knows {VERSION}")
+        try:
+            return cls(**values | {"channels": tuple(values["channels"])})
+        except (KeyError, TypeError) as error:
+            raise UnreadableBroadcast(str(error)) from error
+
+
+def send(payload: dict[str, Any]) -> None:
+    """Run the job: give the broadcast to its broadcaster. Raises PublishError."""
+    broadcast = _read(payload)
+    if broadcast is not None:
+        broadcasters[broadcast.broadcaster].broadcast(broadcast)
+
+
+async def asend(payload: dict[str, Any]) -> None:
+    """See send()."""
+    broadcast = _read(payload)
+    if broadcast is not None:
+        await broadcasters[broadcast.broadcaster].abroadcast(broadcast)
+
+
+def _read(payload: dict[str, Any]) -> Broadcast | None:
+    global unreadable
+    try:
+        return Broadcast.from_payload(payload)
+    except UnreadableBroadcast as error:
+        unreadable += 1
+        logger.error("Dropped a broadcast that cannot be read: %s", error)
+        return None
+
+
+queues.register(JOB, send, asend)

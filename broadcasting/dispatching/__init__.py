@@ -1,0 +1,11 @@
+"""From an event to its hand-over: when, on which transaction, through which outlet.
+
+``dispatch`` decides, ``transactions`` knows when to wait, ``rendering`` makes broadcasts,
+``outlet`` hands them on. Knows no sockets and no wire format.
+"""
+
+from broadcasting.dispatching.dispatch import Dispatch, abroadcast, broadcast
+from broadcasting.dispatching.options import EventOptions, options_of
+from broadcasting.dispatching.outlet import flush
+
+__all__ = ["Dispatch", "EventOptions", "abroadcast", "broadcast", "flush", "options_of"]

@@ -1,0 +1,140 @@
+"""One dispatch: an event and what was said about this one sending of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+
+from broadcasting.dispatching.options import EventOptions
+from broadcasting.dispatching.outlet import Outlet, outlet_for
+from broadcasting.dispatching.rendering import Batch, Outgoing, render
+from broadcasting.dispatching.transactions import database_of, open_transaction
+from broadcasting.middleware import current_socket_id
+
+if TYPE_CHECKING:
+    from broadcasting.events import ShouldBroadcast
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """An event about to be sent. Modifiers return a copy; only dispatch() acts."""
+
+    event: ShouldBroadcast
+    broadcasters: tuple[str, ...] | None = None
+    queue: str | None = None
+    at_once: bool = False
+    others_only: bool | None = None
+    socket_id: str | None = None
+
+    def to_others(self, socket_id: str | None = None) -> Dispatch:
+        """Leave out the tab that asked (``X-Socket-ID``), or the one with ``socket_id``."""
+        return replace(self, others_only=True, socket_id=socket_id)
+
+    def to_everyone(self) -> Dispatch:
+        """Undo ``to_others``, of the event's ``Meta`` too."""
+        return replace(self, others_only=False, socket_id=None)
+
+    def via(self, *broadcasters: str) -> Dispatch:
+        """Send through these aliases of ``BROADCASTERS``; none: those of the event."""
+        return replace(self, broadcasters=broadcasters or None)
+
+    def on_queue(self, name: str) -> Dispatch:
+        """Push on this queue instead of the event's."""
+        return replace(self, queue=name)
+
+    def now(self) -> Dispatch:
+        """Send in this process, without the queue (still after the commit)."""
+        return replace(self, at_once=True)
+
+    def dispatch(self) -> None:
+        """See ShouldBroadcast.dispatch()."""
+        outgoing = self._decide()
+        outlet = outlet_for(outgoing)
+        batch = _begin(outgoing, outlet)
+        if batch is not None:
+            outlet.hand_on(batch)
+
+    async def adispatch(self) -> None:
+        """See ShouldBroadcast.adispatch()."""
+        outgoing = self._decide()
+        outlet = outlet_for(outgoing)
+        # The thread in which Django's async code keeps its connections and transactions.
+        batch = await sync_to_async(_begin, thread_sensitive=True)(outgoing, outlet)
+        if batch is not None:
+            await outlet.ahand_on(batch)
+
+    def _decide(self) -> Outgoing:
+        options: EventOptions = type(self.event)._broadcasting
+        others = options.to_others if self.others_only is None else self.others_only
+        return Outgoing(
+            event=copy.copy(self.event),
+            options=replace(
+                options,
+                broadcasters=self.broadcasters or options.broadcasters,
+                queue=self.queue or options.queue,
+                now=self.at_once or options.now,
+            ),
+            except_socket=(self.socket_id or current_socket_id()) if others else None,
+        )
+
+
+def broadcast(
+    event: ShouldBroadcast | Dispatch,
+    *,
+    to_others: bool = False,
+    via: str | Iterable[str] | None = None,
+    now: bool = False,
+    queue: str | None = None,
+) -> None:
+    """Dispatch ``event``, as its own ``.dispatch()`` with the modifiers of the same names.
+
+    ``via``: one alias of ``BROADCASTERS`` or several. Raises TypeError for what is not a
+    ShouldBroadcast, and whatever ``dispatch()`` raises.
+    """
+    _modified(event, to_others, via, now, queue).dispatch()
+
+
+async def abroadcast(
+    event: ShouldBroadcast | Dispatch,
+    *,
+    to_others: bool = False,
+    via: str | Iterable[str] | None = None,
+    now: bool = False,
+    queue: str | None = None,
+) -> None:
+    """See broadcast()."""
+    await _modified(event, to_others, via, now, queue).adispatch()
+
+
+def _modified(
+    event: Any, to_others: bool, via: str | Iterable[str] | None, now: bool, queue: str | None
+) -> Dispatch:
+    if not isinstance(event, Dispatch):
+        if not isinstance(getattr(type(event), "_broadcasting", None), EventOptions):
+            raise TypeError(f"Only a ShouldBroadcast can be broadcast, not {event!r:.100}")
+        event = Dispatch(event)
+    if to_others:
+        event = event.to_others()
+    if via is not None:
+        event = event.via(*([via] if isinstance(via, str) else via))
+    if now:
+        event = event.now()
+    if queue is not None:
+        event = event.on_queue(queue)
+    dispatch: Dispatch = event
+    return dispatch
+
+
+def _begin(outgoing: Outgoing, outlet: Outlet) -> Batch | None:
+    """Render what can leave at once; leave the rest waiting for its commit."""
+    if outgoing.options.after_commit:
+        using = outgoing.options.using or database_of(outgoing.attributes)
+        connection = open_transaction(using)
+        if connection is not None:
+            outlet.wait(outgoing, connection)
+            return None
+    return render(outgoing)

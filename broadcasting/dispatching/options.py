@@ -1,0 +1,150 @@
+"""What ``class Meta`` of an event may say, checked when the class is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from broadcasting.encoding import Fields
+
+# Names that are fixed but not served by this version.
+PLANNED = frozenset({"delay", "render", "serializer", "timeout", "unique", "unique_for"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventOptions:
+    """The options of one event class. Durations in seconds."""
+
+    fields: Fields = field(default_factory=dict)
+    """Name in the payload -> the attributes of that value that may leave."""
+
+    name: str | None = None
+    """What clients listen to; None: the bare class name."""
+
+    broadcasters: tuple[str, ...] = ()
+    """Aliases of ``BROADCASTERS``; empty: the default one."""
+
+    queue: str | None = None
+    tries: int = 3
+    """Attempts in all, for transport errors only."""
+
+    backoff: tuple[float, ...] = (1, 5)
+    """Waits between attempts; the last one repeats."""
+
+    expires: float = 60
+    after_commit: bool = True
+    """Whether to wait for the commit of the transaction around the dispatch."""
+
+    rescue: bool | None = None
+    """Whether failures are logged instead of raised; None: as ``RESCUE`` says."""
+
+    to_others: bool = False
+    using: str | None = None
+    """Whose transaction is waited for; None: the database of the first model in the event."""
+
+    now: bool = False
+
+
+def options_of(cls: type) -> EventOptions:
+    """Return the options that the ``Meta`` classes of ``cls`` and its bases add up to.
+
+    Raises TypeError for an unknown option, with the one that was probably meant, and for
+    a value of the wrong kind.
+    """
+    values: dict[str, Any] = {}
+    for parent in reversed(cls.__mro__):
+        meta = parent.__dict__.get("Meta")
+        if isinstance(meta, type):
+            values |= _options(parent, meta)
+    return EventOptions(**values)
+
+
+def _options(cls: type, meta: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for parent in reversed(meta.__mro__[:-1]):
+        found |= {n: v for n, v in vars(parent).items() if not n.startswith("_")}
+    return {name: _parsed(cls, name, value) for name, value in found.items()}
+
+
+def _parsed(cls: type, name: str, value: Any) -> Any:
+    where = f"{cls.__name__}.Meta.{name}"
+    if name in PLANNED:
+        raise TypeError(f"{where}: comes with a later version")
+    if name not in _PARSERS:
+        close = get_close_matches(name, _PARSERS, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_PARSERS)}"
+        raise TypeError(f"{where}: unknown option, {hint}")
+    parse, expected = _PARSERS[name]
+    try:
+        return parse(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{where}: must be {expected}, not {value!r}") from None
+
+
+def _fields(value: Any) -> Fields:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return MappingProxyType({name: _names(names) for name, names in value.items()})
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    # Text is a sequence of text, never meant as one here.
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise TypeError
+    return tuple(value)
+
+
+def _aliases(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else _names(value)
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise TypeError
+    return value
+
+
+def _waits(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        return (_seconds(value),)
+    if not value:
+        raise TypeError
+    return tuple(_seconds(item) for item in value)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise TypeError
+    return value
+
+
+def _of(*kinds: type) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise TypeError
+        return value
+
+    return parse
+
+
+_text = (_of(str, type(None)), "text")
+_switch = (_of(bool), "True or False")
+
+_PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "fields": (_fields, "a dict of names to lists of attribute names"),
+    "name": _text,
+    "broadcasters": (_aliases, "an alias of BROADCASTERS or a list of them"),
+    "queue": _text,
+    "tries": (_count, "a whole number above 0"),
+    "backoff": (_waits, "seconds, or a list of seconds"),
+    "expires": (_seconds, "a number of seconds"),
+    "after_commit": _switch,
+    "rescue": (_of(bool, type(None)), "True, False or None"),
+    "to_others": _switch,
+    "using": _text,
+    "now": _switch,
+}

@@ -1,0 +1,159 @@
+"""One event into its broadcasts: asked when, named, addressed and encoded, once each.
+
+Runs when the event is handed on, in the caller, so that a mistake shows where it was made
+and a row deleted later is no problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from broadcasting.broadcasters import broadcasters
+from broadcasting.broadcasts import Broadcast
+from broadcasting.channels import Channel, as_channels
+from broadcasting.conf import get_settings
+from broadcasting.dispatching.failures import logger, report
+from broadcasting.dispatching.options import EventOptions
+from broadcasting.encoding import encode
+from broadcasting.exceptions import InvalidEventName
+from broadcasting.protocol.names import MAX_NAME_LENGTH, RESERVED_PREFIXES, is_event_name
+from broadcasting.queues import JobOptions
+
+if TYPE_CHECKING:
+    from broadcasting.events import ShouldBroadcast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An event with everything that was decided when it was dispatched."""
+
+    event: ShouldBroadcast
+    """A shallow copy: what the program does to its own afterwards changes nothing."""
+
+    options: EventOptions
+    """Those of the class, with the modifiers of this call applied."""
+
+    except_socket: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Dotted path of the event class."""
+        cls = type(self.event)
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+    @property
+    def broadcasters(self) -> tuple[str, ...]:
+        """Aliases of what sends it, each once."""
+        aliases = self.options.broadcasters or (get_settings().default_broadcaster,)
+        return tuple(dict.fromkeys(aliases))
+
+    @property
+    def rescue(self) -> bool:
+        """Whether failures are logged instead of raised."""
+        rescue = self.options.rescue
+        return get_settings().rescue if rescue is None else rescue
+
+    @property
+    def values(self) -> Mapping[Any, Any]:
+        """The event's public attributes."""
+        # Not at import: events are built on this package.
+        from broadcasting.events import payload_of
+
+        return payload_of(self.event)
+
+    @property
+    def attributes(self) -> Iterator[Any]:
+        """All that the event holds: a model that is never shown was saved all the same."""
+        from broadcasting.events import attributes_of
+
+        return attributes_of(self.event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One rendered event: a broadcast for each of its broadcasters."""
+
+    outgoing: Outgoing
+    broadcasts: tuple[Broadcast, ...]
+    refused: tuple[tuple[Broadcast, Exception], ...] = ()
+    """What a broadcaster said at once that it could never send, and why."""
+
+    @property
+    def job_options(self) -> JobOptions:
+        """How a queue is to run each of the broadcasts."""
+        options = self.outgoing.options
+        return JobOptions(
+            queue=options.queue,
+            tries=options.tries,
+            backoff=options.backoff,
+            expires=options.expires,
+            label=self.outgoing.label,
+        )
+
+
+def render(outgoing: Outgoing) -> Batch | None:
+    """Return the broadcasts of an event, or None if there is nothing to send.
+
+    Raises what the hooks raise, InvalidEventName, InvalidChannelName and PayloadError,
+    unless the event is to be rescued.
+    """
+    event = outgoing.event
+    channels: tuple[Channel, ...] = ()
+    step = "broadcast_when"
+    try:
+        if not event.broadcast_when():
+            return None
+        step = "broadcast_as"
+        name = name_of(outgoing)
+        step = "broadcast_on"
+        channels = as_channels(event.broadcast_on())
+        if not channels:
+            logger.debug("%s goes nowhere: broadcast_on() returned no channel", outgoing.label)
+            return None
+        step = "broadcast_with"
+        payload = event.broadcast_with()
+        values = outgoing.values if payload is None else payload
+        data = encode(values, outgoing.options.fields)
+    except Exception as error:
+        if not outgoing.rescue:
+            raise
+        report(error, outgoing.label, step, channels)
+        return None
+    number = uuid4().hex
+    good, refused = [], []
+    for alias in outgoing.broadcasters:
+        broadcast = Broadcast(
+            id=number,
+            name=name,
+            channels=tuple(channel.name for channel in channels),
+            data=data,
+            broadcaster=alias,
+            except_socket=outgoing.except_socket,
+            event_label=outgoing.label,
+        )
+        try:
+            broadcasters[alias].check(broadcast)
+        except Exception as error:
+            refused.append((broadcast, error))
+        else:
+            good.append(broadcast)
+    return Batch(outgoing=outgoing, broadcasts=tuple(good), refused=tuple(refused))
+
+
+def name_of(outgoing: Outgoing) -> str:
+    """Return what clients listen to. Raises InvalidEventName."""
+    name = outgoing.event.broadcast_as()
+    if name is None:
+        name = outgoing.options.name or type(outgoing.event).__name__
+    if isinstance(name, Enum):
+        name = name.value
+    if not is_event_name(name):
+        raise InvalidEventName(
+            f"{outgoing.label}: {name!r} is not an event name: text of 1 to {MAX_NAME_LENGTH}"
+            f" characters that does not begin with {' or '.join(RESERVED_PREFIXES)}"
+        )
+    return str(name)

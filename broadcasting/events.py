@@ -1,0 +1,241 @@
+"""Events: plain classes that say where they go, what they are called and what they carry.
+
+An event holds its data and nothing of its dispatch: options live in ``class Meta``, what
+is decided per call lives in a ``Dispatch``. Annotations make an event a dataclass; a
+hand-written ``__init__`` is left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any, ClassVar, Self, dataclass_transform
+
+import msgspec
+from django.utils.functional import cached_property as django_cached_property
+
+from broadcasting.channels import Targets
+from broadcasting.dispatching import Dispatch, EventOptions, options_of
+from broadcasting.encoding import public_values
+
+# Dataclasses are made step by step; nobody may use one that another thread has half made.
+_making = threading.RLock()
+
+
+def _after_fork() -> None:
+    # A lock that another thread held at the moment of a fork stays locked for ever.
+    global _making
+    _making = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _make_dataclass(cls: type) -> None:
+    """Turn an event class into a dataclass, unless it has a say in its own ``__init__``."""
+    if "_broadcasting_made" in cls.__dict__:
+        return
+    with _making:
+        if "_broadcasting_made" not in cls.__dict__:
+            _make_dataclass_once(cls)
+            cls._broadcasting_made = True  # type: ignore[attr-defined]
+
+
+def _make_dataclass_once(cls: type) -> None:
+    if cls.__module__ == __name__ or _is_foreign(cls):
+        return
+    if not _is_dataclass(cls):
+        if _writes_init(cls) or not _is_annotated(cls):
+            return
+        parents = [p for p in cls.__mro__ if "__dataclass_params__" in p.__dict__]
+        # A dataclass may not thaw what its parent froze.
+        frozen = bool(parents) and parents[0].__dict__["__dataclass_params__"].frozen
+        dataclasses.dataclass(frozen=frozen)(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in _RESERVED:
+            raise TypeError(
+                f"{cls.__name__}.{field.name}: the name is taken by"
+                f" ShouldBroadcast.{field.name}(); call the attribute something else"
+            )
+
+
+def _is_dataclass(cls: type) -> bool:
+    """Whether ``cls`` itself, not only a parent, was made a dataclass."""
+    return isinstance(cls.__dict__.get("__dataclass_fields__"), dict)
+
+
+def _is_foreign(cls: type) -> bool:
+    """Whether msgspec or pydantic makes the ``__init__``."""
+    return issubclass(cls, msgspec.Struct) or hasattr(cls, "model_dump")
+
+
+def _writes_init(cls: type) -> bool:
+    for parent in cls.__mro__:
+        if parent is ShouldBroadcast or "__dataclass_params__" in parent.__dict__:
+            return False
+        if "__init__" in parent.__dict__:
+            return not _is_foreign(cls)
+    return False
+
+
+def _is_annotated(cls: type) -> bool:
+    """Whether there is anything to make fields of.
+
+    A bare base stays bare, or no child of it could be frozen.
+    """
+    parents = cls.__mro__[: cls.__mro__.index(ShouldBroadcast)]
+    # The second name is Python 3.14's.
+    return any({"__annotations__", "__annotate_func__"} & vars(p).keys() for p in parents)
+
+
+class _DataclassFields:
+    """Make an event class a dataclass when somebody first looks.
+
+    Not at once, since a decorator of the program's own (``@dataclass(frozen=True)``) would
+    come after that and find its work half done.
+    """
+
+    def __get__(self, instance: object, owner: type[ShouldBroadcast]) -> Any:
+        _make_dataclass(owner)
+        made = owner.__dict__.get("__dataclass_fields__")
+        if not isinstance(made, dict):
+            raise AttributeError("__dataclass_fields__")
+        return made
+
+
+class _MadeOnFirstUse:
+    # A class of its own, since msgspec takes no direct base that defines __new__.
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        _make_dataclass(cls)
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        return super().__new__(cls)
+
+
+@dataclass_transform(field_specifiers=(dataclasses.field,))
+class ShouldBroadcast(_MadeOnFirstUse):
+    """Base of every event; subclass it, annotate what it carries, say ``broadcast_on()``.
+
+    ::
+
+        class OrderShipped(ShouldBroadcast):
+            order: Order
+            tracking_code: str = ""
+
+            class Meta:
+                fields = {"order": ["id", "status"]}
+
+            def broadcast_on(self):
+                return PrivateChannel(f"orders.{self.order.pk}")
+
+        OrderShipped(order).dispatch()
+
+    ``Meta`` may set: ``fields``, ``name``, ``broadcasters``, ``queue``, ``tries``,
+    ``backoff`` and ``expires`` (seconds), ``after_commit``, ``rescue``, ``to_others``,
+    ``using``, ``now``. It is inherited option by option; an unknown one is a TypeError.
+    """
+
+    _broadcasting: ClassVar[EventOptions] = EventOptions()
+    __dataclass_fields__: ClassVar[Any] = _DataclassFields()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._broadcasting = options_of(cls)
+        # ``@dataclass(slots=True)`` makes a second class, which has its fields already.
+        if not _is_foreign(cls) and not _is_dataclass(cls):
+            # Each its own, or it would show the fields of its parent.
+            cls.__dataclass_fields__ = _DataclassFields()
+
+    def broadcast_on(self) -> Targets:
+        """Return where the event goes: channels, wire names or models, one or several."""
+        raise NotImplementedError(f"{type(self).__name__} must define broadcast_on()")
+
+    def broadcast_as(self) -> str | Enum | None:
+        """Return the name clients listen to; None for ``Meta.name`` or the class name."""
+        return None
+
+    def broadcast_with(self) -> Any:
+        """Return the payload: a mapping, dataclass, pydantic model or msgspec Struct.
+
+        None stands for the event's public attributes.
+        """
+        return None
+
+    def broadcast_when(self) -> bool:
+        """Return whether to broadcast at all; asked when the event is handed on."""
+        return True
+
+    def dispatch(self) -> None:
+        """Broadcast after the current transaction commits, or at once outside one.
+
+        Safe from views, signals, tasks, threads and the shell; with a running event loop it
+        never blocks that loop, and failures to hand on are logged. Raises what the hooks
+        raise, PayloadError, InvalidChannelName, InvalidEventName, AutocommitOff, and
+        PublishError unless ``rescue``.
+        """
+        Dispatch(self).dispatch()
+
+    async def adispatch(self) -> None:
+        """See dispatch(). Waits until the event was handed on or its commit is awaited."""
+        await Dispatch(self).adispatch()
+
+    def to_others(self, socket_id: str | None = None) -> Dispatch:
+        """Leave out the tab that asked (``X-Socket-ID``), or the one with ``socket_id``."""
+        return Dispatch(self).to_others(socket_id)
+
+    def to_everyone(self) -> Dispatch:
+        """Undo ``Meta.to_others``."""
+        return Dispatch(self).to_everyone()
+
+    def via(self, *broadcasters: str) -> Dispatch:
+        """Send through these aliases of ``BROADCASTERS``."""
+        return Dispatch(self).via(*broadcasters)
+
+    def on_queue(self, name: str) -> Dispatch:
+        """Push on this queue instead of ``Meta.queue``."""
+        return Dispatch(self).on_queue(name)
+
+    def now(self) -> Dispatch:
+        """Send in this process, without the queue (still after the commit)."""
+        return Dispatch(self).now()
+
+
+class ShouldBroadcastNow(ShouldBroadcast):
+    """An event that does not wait in a queue."""
+
+    class Meta:
+        now = True
+
+
+_RESERVED = frozenset(name for name in vars(ShouldBroadcast) if not name.startswith("_"))
+
+
+def payload_of(event: Any) -> Mapping[Any, Any]:
+    """Return what an event carries unless it says otherwise: its public attributes."""
+    values = None if _writes_init(type(event)) else public_values(event)
+    if values is not None:
+        return values
+    return {
+        name: value
+        for name, value in vars(event).items()
+        if not name.startswith("_") and not isinstance(getattr(type(event), name, None), _CACHED)
+    }
+
+
+# Properties, though what they once returned is kept among the attributes.
+_CACHED = (functools.cached_property, django_cached_property)
+
+
+def attributes_of(event: Any) -> Iterator[Any]:
+    """Yield whatever an event holds, the private and the hidden too, as declared."""
+    cls = type(event)
+    declared: Iterable[str] = getattr(cls, "__dataclass_fields__", ())
+    for name in getattr(cls, "__struct_fields__", declared):
+        if hasattr(event, name):
+            yield getattr(event, name)
+    yield from vars(event).values()

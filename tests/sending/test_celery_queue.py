@@ -1,0 +1,272 @@
+"""Jobs through Celery against a real broker, up, refused and frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+from celery.exceptions import Retry
+
+from broadcasting.broadcasts import Broadcast
+from broadcasting.exceptions import BackplaneUnavailable, QueueUnavailable
+from broadcasting.queues import JobOptions, get_queue, register
+from broadcasting.queues.celery import CeleryQueue
+from broadcasting.tasks import run_job
+from tests.conftest import Valkey, running_valkey
+from tests.testapp.events import OrderCancelled, Ticked
+from tests.testapp.models import Order
+
+TIMEOUT = 0.25
+SLACK = 0.2
+
+
+@contextmanager
+def celery_app(broker: str) -> Iterator[Celery]:
+    before = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = Celery("tests", broker=broker)
+    app.set_default()
+    app.set_current()
+    try:
+        yield app
+    finally:
+        before.set_default()
+        before.set_current()
+        app.close()
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    """Not the session's: workers of other tests would take the jobs, and lose theirs here."""
+    yield from running_valkey()
+
+
+@pytest.fixture
+def app(valkey: Valkey, configure: Any) -> Iterator[Celery]:
+    valkey.server.client().flushall()
+    with celery_app(valkey.celery_url) as app:
+        configure(QUEUE={"BACKEND": "celery"})
+        yield app
+
+
+@pytest.fixture
+def own_app(own_valkey: Valkey, configure: Any) -> Iterator[Celery]:
+    with celery_app(own_valkey.celery_url) as app:
+        # What Celery imports on first use is not the broker's doing.
+        CeleryQueue({}).push("broadcast", {"v": 1}, JobOptions(queue="warm"))
+        configure(QUEUE={"BACKEND": "celery"})
+        yield app
+
+
+def jobs(valkey: Valkey, queue: str) -> list[dict[str, Any]]:
+    return [json.loads(job) for job in valkey.server.client().lrange(queue, 0, -1)]
+
+
+@contextmanager
+def frozen(valkey: Valkey) -> Iterator[None]:
+    pid = valkey.pid  # asks the server, so before it stops answering
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def push(expected: type[Exception] | None = QueueUnavailable) -> float:
+    """Push a job, tell how long it took in seconds."""
+    began = time.perf_counter()
+    if expected is None:
+        get_queue().push("broadcast", {"v": 1}, JobOptions())
+    else:
+        with pytest.raises(expected):
+            get_queue().push("broadcast", {"v": 1}, JobOptions())
+    return time.perf_counter() - began
+
+
+class TestMessages:
+    def test_an_event_becomes_one_json_message(self, app: Celery, valkey: Valkey) -> None:
+        OrderCancelled(Order(pk=1)).to_others("1.2").dispatch()
+        (message,) = jobs(valkey, "realtime")
+        assert message["content-type"] == "application/json"
+        assert message["headers"]["task"] == "broadcasting.run"
+        assert message["headers"]["ignore_result"] is True
+        assert message["headers"]["shadow"] == "tests.testapp.events.OrderCancelled"
+        (job, payload, tries, backoff), _, _ = json.loads(b64decode(message["body"]))
+        assert (job, tries, backoff) == ("broadcast", 3, [1, 5])
+        assert Broadcast.from_payload(payload).data == '{"order":{"id":1}}'
+
+    def test_the_payload_is_not_shown_to_monitors(self, app: Celery, valkey: Valkey) -> None:
+        Ticked(4711).dispatch()
+        (message,) = jobs(valkey, "broadcasts")
+        assert "4711" not in json.dumps(message["headers"])
+
+    def test_jobs_expire(self, app: Celery, valkey: Valkey) -> None:
+        Ticked(1).dispatch()
+        (message,) = jobs(valkey, "broadcasts")
+        assert message["headers"]["expires"] is not None
+
+    def test_the_default_queue_is_an_option(
+        self, app: Celery, valkey: Valkey, configure: Any
+    ) -> None:
+        configure(QUEUE={"BACKEND": "celery", "OPTIONS": {"queue": "elsewhere"}})
+        Ticked(1).dispatch()
+        assert len(jobs(valkey, "elsewhere")) == 1
+
+    async def test_async_code_pushes_without_blocking_its_loop(
+        self, app: Celery, valkey: Valkey
+    ) -> None:
+        await asyncio.gather(*(Ticked(n).adispatch() for n in range(20)))
+        assert len(jobs(valkey, "broadcasts")) == 20
+
+    def test_now_needs_no_broker(self, outbox: list[Broadcast], configure: Any) -> None:
+        with celery_app("redis+socket:///nowhere"):
+            configure(QUEUE={"BACKEND": "celery"})
+            Ticked(1).now().dispatch()
+        assert len(outbox) == 1
+
+
+class TestOutage:
+    def test_a_frozen_broker_costs_one_timeout_then_nothing(
+        self, own_app: Celery, own_valkey: Valkey
+    ) -> None:
+        push(None)
+        with frozen(own_valkey):
+            assert TIMEOUT * 0.8 < push() < TIMEOUT + SLACK
+            assert push() < 0.05
+        recover()
+        assert push(None) < TIMEOUT
+
+    def test_a_broker_that_was_never_reached_costs_no_more(
+        self, own_app: Celery, own_valkey: Valkey
+    ) -> None:
+        with frozen(own_valkey):
+            assert push() < TIMEOUT + SLACK
+            assert push() < 0.05
+
+    def test_a_refusing_broker_fails_at_once_and_recovers(
+        self, configure: Any, tmp_path: Any
+    ) -> None:
+        with celery_app(f"redis+socket://{tmp_path}/nobody"):
+            configure(QUEUE={"BACKEND": "celery"})
+            assert push() < TIMEOUT
+            assert push() < 0.05
+
+    def test_a_request_raises_or_is_rescued_within_the_bound(
+        self, own_app: Celery, own_valkey: Valkey, configure: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with frozen(own_valkey):
+            began = time.perf_counter()
+            with pytest.raises(QueueUnavailable, match="did not take the job"):
+                Ticked(1).dispatch()
+            configure(QUEUE={"BACKEND": "celery"}, RESCUE=True)
+            Ticked(1).dispatch()
+            assert time.perf_counter() - began < 2 * (TIMEOUT + SLACK)
+        assert "QueueUnavailable" in caplog.text
+
+    async def test_the_loop_turns_while_the_broker_is_silent(
+        self, own_app: Celery, own_valkey: Valkey
+    ) -> None:
+        turns = 0
+
+        async def turn() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.01)
+                turns += 1
+
+        turning = asyncio.create_task(turn())
+        with frozen(own_valkey), pytest.raises(QueueUnavailable):
+            await Ticked(1).adispatch()
+        turning.cancel()
+        assert turns > 5
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_forked_child_has_connections_of_its_own(self, app: Celery, valkey: Valkey) -> None:
+        queue = get_queue()
+        assert isinstance(queue, CeleryQueue)
+        push(None)
+        child = os.fork()
+        if child == 0:  # pragma: no cover - the child ends without telling
+            try:
+                os._exit(0 if queue._pool is None and push(None) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        push(None)
+        assert len(jobs(valkey, "broadcasts")) == 3
+
+
+class TestTask:
+    """The body, run eagerly; a worker process is another test's."""
+
+    def test_it_runs_the_job(self, app: Celery, outbox: list[Broadcast]) -> None:
+        sent = Broadcast(name="A", channels=("a",), data="{}", broadcaster="locmem")
+        run_job.apply(("broadcast", sent.to_payload(), 3, [1, 5])).get()
+        assert outbox == [sent]
+
+    def test_transport_errors_are_tried_again_up_to_tries(self, app: Celery) -> None:
+        attempts = []
+
+        def fail(payload: dict[str, Any]) -> None:
+            attempts.append(payload)
+            raise BackplaneUnavailable("down")
+
+        register("failing", fail)
+        result = run_job.apply(("failing", {"a": 1}, 3, [0]))
+        assert attempts == [{"a": 1}] * 3
+        assert isinstance(result.result, BackplaneUnavailable)
+
+    def test_a_mistake_of_the_program_is_not(self, app: Celery) -> None:
+        attempts = []
+
+        def fail(payload: dict[str, Any]) -> None:
+            attempts.append(payload)
+            raise LookupError
+
+        register("mistaken", fail)
+        run_job.apply(("mistaken", {}, 3, [0]))
+        assert len(attempts) == 1
+
+    @pytest.mark.parametrize(("retries", "countdown"), [(0, 1), (1, 5), (2, 5)])
+    def test_the_waits_are_those_of_the_event(
+        self, app: Celery, valkey: Valkey, retries: int, countdown: float
+    ) -> None:
+        def fail(payload: dict[str, Any]) -> None:
+            raise BackplaneUnavailable("down")
+
+        register("failing", fail)
+        request: dict[str, Any] = {
+            "retries": retries,
+            "called_directly": False,
+            "args": ("failing", {}, 9, [1, 5]),
+            "kwargs": {},
+            "delivery_info": {"exchange": "", "routing_key": "realtime"},
+        }
+        run_job.push_request(**request)
+        try:
+            with pytest.raises(Retry) as raised:
+                run_job.run("failing", {}, 9, [1, 5])
+        finally:
+            run_job.pop_request()
+        assert raised.value.when == countdown
+        (message,) = jobs(valkey, "realtime")
+        assert message["headers"]["retries"] == retries + 1
+
+
+def recover() -> None:
+    """Push until the second is over in which an outage refuses without trying."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(QueueUnavailable):
+            get_queue().push("broadcast", {"v": 1}, JobOptions())
+            return
+        time.sleep(0.02)
+    raise AssertionError("the queue did not recover")

@@ -1,0 +1,416 @@
+from __future__ import annotations
+
+import datetime
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client, TestCase, TransactionTestCase
+
+from broadcasting import PresenceChannel, PrivateChannel, ShouldBroadcast, broadcast
+from broadcasting.broadcasts import Broadcast
+from broadcasting.dispatching import flush
+from broadcasting.exceptions import PayloadError
+from broadcasting.testing import BroadcastingTestMixin, FakeBroadcasts, fake
+from tests.testapp.events import OrderCancelled, OrderShipped, Ticked
+from tests.testapp.models import Order
+
+Outbox = list[Broadcast]
+
+SHIPPED = {"order": {"id": 1, "status": "shipped"}, "tracking_code": ""}
+
+
+class Undone(Exception):
+    pass
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """A transaction, or savepoint, that is rolled back at its end."""
+    with suppress(Undone), transaction.atomic():
+        yield
+        raise Undone
+
+
+def shipped(pk: int = 1) -> OrderShipped:
+    return OrderShipped(Order(pk=pk, status="shipped"))
+
+
+class TestRecords:
+    def test_a_record_has_everything_that_would_have_left(self, broadcasts: FakeBroadcasts) -> None:
+        event = OrderCancelled(Order(pk=1))
+        event.to_others("1.2").via("log").dispatch()
+        (record,) = broadcasts.sent
+        assert record.name == "order.cancelled"
+        assert [str(channel) for channel in record.channels] == ["private-testapp.Order.1"]
+        assert record.channels == (PrivateChannel("testapp.Order.1"),)
+        assert record.data == '{"order":{"id":1}}'
+        assert record.payload == {"order": {"id": 1}}
+        assert record.event == event
+        assert record.event is not event
+        assert (record.except_socket, record.broadcaster, record.queue) == (
+            "1.2",
+            "log",
+            "realtime",
+        )
+        assert record.id
+
+    def test_there_is_one_for_each_broadcaster(self, broadcasts: FakeBroadcasts) -> None:
+        Ticked().via("log", "null").dispatch()
+        assert [record.broadcaster for record in broadcasts.sent] == ["log", "null"]
+        broadcasts.assert_broadcast(Ticked, times=1)
+
+    def test_the_default_queue_has_its_name_and_now_has_none(
+        self, broadcasts: FakeBroadcasts
+    ) -> None:
+        Ticked().dispatch()
+        Ticked().now().dispatch()
+        assert [record.queue for record in broadcasts.sent] == ["broadcasts", None]
+
+    def test_nothing_leaves_for_real(self, outbox: Outbox) -> None:
+        with fake() as broadcasts:
+            Ticked().dispatch()
+        assert (outbox, len(broadcasts.sent)) == ([], 1)
+        Ticked().dispatch()
+        assert (len(outbox), len(broadcasts.sent)) == (1, 1)
+
+    def test_only_some_events_can_be_faked(self, outbox: Outbox) -> None:
+        with fake(only=[OrderShipped]) as broadcasts:
+            Ticked().dispatch()
+            shipped().dispatch()
+        assert [sent.name for sent in outbox] == ["Ticked"]
+        assert [record.name for record in broadcasts.sent] == ["OrderShipped"]
+
+    def test_fakes_nest(self, outbox: Outbox) -> None:
+        with fake() as outer:
+            with fake(only=OrderShipped) as inner:
+                Ticked().dispatch()
+                shipped().dispatch()
+            shipped(2).dispatch()
+        assert [record.name for record in outer.sent] == ["Ticked", "OrderShipped"]
+        assert [record.name for record in inner.sent] == ["OrderShipped"]
+        assert outbox == []
+
+    def test_threads_are_recorded_too(self, broadcasts: FakeBroadcasts) -> None:
+        thread = threading.Thread(target=Ticked(7).dispatch)
+        thread.start()
+        thread.join()
+        broadcasts.assert_payload(Ticked, {"number": 7})
+
+    async def test_a_running_loop_records_at_once(self, broadcasts: FakeBroadcasts) -> None:
+        Ticked(1).dispatch()
+        assert len(broadcasts.sent) == 1
+        await Ticked(2).adispatch()
+        assert [record.payload["number"] for record in broadcasts.sent] == [1, 2]
+
+    def test_the_encoder_and_the_limits_are_real(self, broadcasts: FakeBroadcasts) -> None:
+        with pytest.raises(PayloadError):
+            broadcast(Ticked(object()))  # type: ignore[arg-type]
+        with pytest.raises(PayloadError, match="max_event_payload_kb"):
+            broadcast(Ticked("x" * 11_000))  # type: ignore[arg-type]
+        broadcasts.assert_nothing_broadcast()
+
+    def test_each_with_begins_empty(self) -> None:
+        broadcasts = fake()
+        with broadcasts:
+            Ticked().dispatch()
+        with broadcasts:
+            broadcasts.assert_nothing_broadcast()
+
+    async def test_it_decorates_functions_of_both_colours(self, outbox: Outbox) -> None:
+        broadcasts = fake()
+
+        @broadcasts
+        def tick(number: int) -> int:
+            Ticked(number).dispatch()
+            return number
+
+        @broadcasts
+        async def atick(number: int) -> int:
+            await Ticked(number).adispatch()
+            return number
+
+        assert tick(1) == 1
+        broadcasts.assert_payload(Ticked, {"number": 1})
+        assert await atick(2) == 2
+        broadcasts.assert_payload(Ticked, {"number": 2})
+        broadcasts.assert_broadcast(Ticked, times=1)
+        assert flush(5)
+        assert outbox == []
+
+
+class TestAssertions:
+    def test_on_wants_those_channels_among_the_others(self, broadcasts: FakeBroadcasts) -> None:
+        class Both(Ticked):
+            def broadcast_on(self) -> Any:
+                return [PrivateChannel("orders.1"), PresenceChannel("chat.1")]
+
+        Both().dispatch()
+        broadcasts.assert_broadcast(Both, on=PrivateChannel("orders.1"))
+        broadcasts.assert_broadcast(Both, on="presence-chat.1")
+        broadcasts.assert_broadcast(Both, on=["presence-chat.1", PrivateChannel("orders.1")])
+        with pytest.raises(AssertionError, match="Both on orders was not broadcast"):
+            broadcasts.assert_broadcast(Both, on="orders")
+
+    def test_an_event_is_named_by_class_base_class_or_wire_name(
+        self, broadcasts: FakeBroadcasts
+    ) -> None:
+        OrderCancelled(Order(pk=1)).dispatch()
+        broadcasts.assert_broadcast(OrderCancelled)
+        broadcasts.assert_broadcast(ShouldBroadcast)
+        broadcasts.assert_broadcast("order.cancelled")
+        broadcasts.assert_not_broadcast("OrderCancelled")
+
+    def test_a_predicate_looks_at_the_event(self, broadcasts: FakeBroadcasts) -> None:
+        Ticked(1).dispatch()
+        broadcasts.assert_broadcast(Ticked, lambda event: event.number == 1)
+        broadcasts.assert_not_broadcast(Ticked, lambda event: event.number == 2)
+        with pytest.raises(AssertionError, match="satisfies the predicate"):
+            broadcasts.assert_broadcast(Ticked, lambda event: event.number == 2)
+
+    def test_times_counts(self, broadcasts: FakeBroadcasts) -> None:
+        broadcasts.assert_broadcast(Ticked, times=0)
+        Ticked().dispatch()
+        Ticked().dispatch()
+        broadcasts.assert_broadcast(Ticked, times=2)
+        with pytest.raises(AssertionError, match="Ticked was broadcast twice, not once"):
+            broadcasts.assert_broadcast(Ticked, times=1)
+
+    def test_a_payload_is_exact_or_a_subset(self, broadcasts: FakeBroadcasts) -> None:
+        shipped().dispatch()
+        broadcasts.assert_payload(OrderShipped, SHIPPED)
+        broadcasts.assert_payload(OrderShipped, {"order": {"id": 1}}, partial=True)
+        with pytest.raises(AssertionError, match="but with:") as raised:
+            broadcasts.assert_payload(OrderShipped, {"order": {"id": 1}})
+        assert '\n  {"order":{"id":1,"status":"shipped"},' in str(raised.value)
+        assert "OrderShipped on private-orders.1 (via default, queue" in str(raised.value)
+        with pytest.raises(AssertionError, match="at least"):
+            broadcasts.assert_payload(OrderShipped, {"order": {"id": 2}}, partial=True)
+
+    def test_an_expected_payload_may_hold_pythons_values(self, broadcasts: FakeBroadcasts) -> None:
+        class Priced(Ticked):
+            def broadcast_with(self) -> Any:
+                return {"price": Decimal("1.50"), "on": datetime.date(2026, 1, 2)}
+
+        Priced().dispatch()
+        broadcasts.assert_payload(Priced, Priced().broadcast_with())
+
+    def test_to_others_names_the_socket(self, broadcasts: FakeBroadcasts) -> None:
+        Ticked().to_others("1.2").dispatch()
+        broadcasts.assert_to_others(Ticked)
+        broadcasts.assert_to_others(Ticked, socket="1.2")
+        with pytest.raises(AssertionError, match=r"Ticked did not leave out 3\.4"):
+            broadcasts.assert_to_others(Ticked, socket="3.4")
+        broadcasts.clear()
+        Ticked().dispatch()
+        with pytest.raises(AssertionError, match="did not leave out any socket"):
+            broadcasts.assert_to_others(Ticked)
+
+    def test_the_queue_can_be_asserted(self, broadcasts: FakeBroadcasts) -> None:
+        OrderCancelled(Order(pk=1)).dispatch()
+        broadcasts.assert_queued_on("realtime", OrderCancelled)
+        with pytest.raises(AssertionError, match="not pushed on the queue 'high'"):
+            broadcasts.assert_queued_on("high", OrderCancelled)
+
+    def test_a_failure_lists_what_was_sent_instead(self, broadcasts: FakeBroadcasts) -> None:
+        with pytest.raises(AssertionError) as raised:
+            broadcasts.assert_broadcast(Ticked)
+        assert str(raised.value) == "Ticked was not broadcast.\nSent:\n  nothing"
+        OrderCancelled(Order(pk=1)).to_others("1.2").dispatch()
+        with pytest.raises(AssertionError) as raised:
+            broadcasts.assert_nothing_broadcast()
+        assert str(raised.value) == (
+            "Something was broadcast.\nSent:\n"
+            "  order.cancelled on private-testapp.Order.1"
+            " (via default, queue realtime, except to 1.2)"
+        )
+        with pytest.raises(AssertionError, match="OrderCancelled was broadcast"):
+            broadcasts.assert_not_broadcast(OrderCancelled)
+
+
+class TestInTestCase(BroadcastingTestMixin, TestCase):
+    """The outer transaction of these tests never commits."""
+
+    databases = {"default", "other"}  # noqa: RUF012
+
+    def numbers(self) -> list[int]:
+        return [record.payload["number"] for record in self.broadcasts.sent]
+
+    def waiting(self) -> list[int]:
+        return [pending.event.number for pending in self.broadcasts.pending]  # type: ignore[attr-defined]
+
+    def test_outside_a_block_of_ones_own_it_is_sent_at_once(self) -> None:
+        Ticked(1).dispatch()
+        assert (self.numbers(), self.waiting()) == ([1], [])
+
+    def test_it_is_pending_until_every_block_was_left(self) -> None:
+        with transaction.atomic():
+            with transaction.atomic():
+                Ticked(1).dispatch()
+                assert (self.numbers(), self.waiting()) == ([], [1])
+            assert (self.numbers(), self.waiting()) == ([], [1])
+            with pytest.raises(AssertionError, match="Waiting for a commit:\n  Ticked"):
+                self.broadcasts.assert_broadcast(Ticked)
+        assert (self.numbers(), self.waiting()) == ([1], [])
+
+    def test_rolled_back_events_are_in_neither(self) -> None:
+        with transaction.atomic():
+            Ticked(1).dispatch()
+            with undone():
+                Ticked(2).dispatch()
+            assert self.waiting() == [1]
+        with undone(), transaction.atomic():
+            Ticked(3).dispatch()
+        assert (self.numbers(), self.waiting()) == ([1], [])
+
+    def test_a_block_without_a_savepoint_is_part_of_its_parent(self) -> None:
+        with undone():
+            with transaction.atomic(savepoint=False):
+                Ticked(1).dispatch()
+            assert self.waiting() == [1]
+        with transaction.atomic(), transaction.atomic(savepoint=False):
+            Ticked(2).dispatch()
+        assert (self.numbers(), self.waiting()) == ([2], [])
+
+    def test_order_is_kept_among_those_that_waited_and_those_that_did_not(self) -> None:
+        with transaction.atomic():
+            Ticked(1).dispatch()
+        Ticked(2).dispatch()
+        with transaction.atomic():
+            Ticked(3).dispatch()
+        assert self.numbers() == [1, 2, 3]
+
+    def test_it_is_read_after_the_with_too(self) -> None:
+        with fake() as broadcasts, transaction.atomic():
+            Ticked(1).dispatch()
+        broadcasts.assert_broadcast(Ticked, times=1)
+        self.broadcasts.assert_nothing_broadcast()
+
+    def test_capturing_callbacks_does_not_record_twice(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True) as callbacks:
+            Ticked(1).dispatch()
+            with transaction.atomic():
+                Ticked(2).dispatch()
+        assert len(callbacks) == 2
+        assert self.numbers() == [1, 2]
+        for callback in callbacks:
+            callback()
+        assert self.numbers() == [1, 2]
+
+    def test_capturing_without_executing_changes_nothing(self) -> None:
+        with self.captureOnCommitCallbacks():
+            Ticked(1).dispatch()
+        assert self.numbers() == [1]
+
+    def test_other_databases_have_their_own_blocks(self) -> None:
+        order = Order.objects.using("other").create(status="shipped")
+        with transaction.atomic(using="other"):
+            OrderShipped(order).dispatch()
+            Ticked(1).dispatch()
+            assert [record.name for record in self.broadcasts.sent] == ["Ticked"]
+            assert [pending.using for pending in self.broadcasts.pending] == ["other"]
+        assert len(self.broadcasts.sent) == 2
+
+    def test_a_broken_transaction_sends_nothing(self) -> None:
+        with transaction.atomic():
+            with transaction.atomic():
+                Ticked(1).dispatch()
+            transaction.set_rollback(True)
+        assert (self.numbers(), self.waiting()) == ([], [])
+
+    def test_a_view_is_recorded_with_its_socket(self) -> None:
+        order = Order.objects.create()
+        Client().post(f"/testapp/orders/{order.pk}/ship/", headers={"X-Socket-ID": "12.34"})
+        self.broadcasts.assert_to_others(OrderShipped, socket="12.34")
+        self.broadcasts.assert_broadcast(
+            OrderShipped,
+            lambda event: event.order == order,
+            on=PrivateChannel(f"orders.{order.pk}"),
+            times=1,
+        )
+
+    def test_a_mistake_in_a_payload_shows_when_it_is_sent(self) -> None:
+        with transaction.atomic():
+            Ticked(object()).dispatch()  # type: ignore[arg-type]
+        with pytest.raises(PayloadError):
+            _ = self.broadcasts.sent
+        assert self.broadcasts.sent == []
+
+    def test_a_mistake_is_not_hidden_by_a_fake_that_nobody_asks(self) -> None:
+        with pytest.raises(PayloadError), fake(), transaction.atomic():
+            Ticked(object()).dispatch()  # type: ignore[arg-type]
+        Ticked(1).dispatch()
+        assert self.numbers() == [1]
+
+    def test_an_error_in_the_with_is_the_one_that_is_raised(self) -> None:
+        @fake()
+        def broken() -> None:
+            with transaction.atomic():
+                Ticked(object()).dispatch()  # type: ignore[arg-type]
+            raise Undone
+
+        with pytest.raises(Undone):
+            broken()
+
+    def test_what_is_changed_after_the_with_was_sent_as_it_was(self) -> None:
+        order = Order.objects.create(status="shipped")
+        with fake() as broadcasts, transaction.atomic():
+            OrderShipped(order).dispatch()
+        order.status = "returned"
+        broadcasts.assert_payload(OrderShipped, {"order": {"status": "shipped"}}, partial=True)
+
+    async def test_async_tests_work_too(self) -> None:
+        await Ticked(1).adispatch()
+        assert self.numbers() == [1]
+
+    def test_clear_forgets_what_waits(self) -> None:
+        with transaction.atomic():
+            Ticked(1).dispatch()
+            self.broadcasts.clear()
+        assert (self.numbers(), self.waiting()) == ([], [])
+
+
+class TestInTransactionTestCase(BroadcastingTestMixin, TransactionTestCase):
+    """Here commits are real."""
+
+    def test_a_commit_sends_and_a_rollback_drops(self) -> None:
+        with transaction.atomic():
+            Ticked(1).dispatch()
+            Ticked(2).dispatch()
+            assert self.broadcasts.sent == []
+            assert len(self.broadcasts.pending) == 2
+        with undone():
+            Ticked(3).dispatch()
+        assert [record.payload["number"] for record in self.broadcasts.sent] == [1, 2]
+        assert self.broadcasts.pending == []
+
+    def test_what_waits_when_the_fake_ends_never_leaves_for_real(self) -> None:
+        with transaction.atomic():
+            with fake() as inner:
+                Ticked(1).dispatch()
+            assert len(inner.pending) == 1
+        assert len(inner.sent) == 1
+        self.broadcasts.assert_nothing_broadcast()
+        assert not connection.in_atomic_block
+
+
+def test_the_fixture_works_with_pytests_own_transaction(
+    db: None, broadcasts: FakeBroadcasts
+) -> None:
+    with transaction.atomic():
+        Ticked(1).dispatch()
+        assert broadcasts.sent == []
+    broadcasts.assert_broadcast(Ticked, times=1)
+
+
+def test_pytest_finds_the_fixture_through_an_entry_point() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    plugin = import_module(project["entry-points"]["pytest11"]["broadcasting"])
+    assert hasattr(plugin, "broadcasts")
