@@ -1,0 +1,34 @@
+"""What happens when Django starts: rules are found and checks registered, nothing else."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.utils.module_loading import autodiscover_modules
+
+
+class BroadcastingConfig(AppConfig):
+    """Broadcasting."""
+
+    name = "broadcasting"
+    label = "broadcasting"
+    verbose_name = "Broadcasting"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        import_module("broadcasting.checks")
+        import_module("broadcasting.broadcasts")  # the job that any worker must know
+        discover_rules()
+
+
+def discover_rules() -> None:
+    """Import ``channels.py`` of every installed app and of the project's own package."""
+    autodiscover_modules("channels")
+    package = str(getattr(django_settings, "ROOT_URLCONF", "")).rpartition(".")[0]
+    # A root URLconf without a package stands beside manage.py, where "channels" is Django
+    # Channels itself.
+    if package and find_spec(f"{package}.channels") is not None:
+        import_module(f"{package}.channels")

@@ -1,0 +1,106 @@
+"""The signed answers of the auth view.
+
+The data string is made once: signed as it is returned, byte for byte. Whoever calls has
+validated the socket id and the channel name, which are joined by colons here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from broadcasting.applications import Application, default_application
+from broadcasting.authorization.guards import is_authenticated
+from broadcasting.authorization.outcomes import Refused
+from broadcasting.conf import get_settings
+from broadcasting.encoding import encode, public_values
+from broadcasting.protocol.names import MAX_USER_ID_LENGTH
+from broadcasting.protocol.signing import authorization, channel_text
+
+logger = logging.getLogger("broadcasting.authorization")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Whose secret signs."""
+
+    application: Application
+    ours: bool
+    """Whether our own server verifies, which understands more than the plain form."""
+
+
+def find_signer() -> Signer:
+    """Return the default broadcaster's application, else the first of APPLICATIONS."""
+    conf = get_settings()
+    entry = conf.broadcasters.get(conf.default_broadcaster)
+    options = entry.options if entry else {}
+    key, secret = options.get("key"), options.get("secret")
+    if isinstance(key, str) and isinstance(secret, str):
+        foreign = Application(id=str(options.get("app_id", "")), key=key, secret=secret)
+        return Signer(application=foreign, ours=False)
+    return Signer(application=default_application(options.get("application")), ours=True)
+
+
+def sign_private(signer: Signer, socket_id: str, channel: str, user: Any) -> dict[str, str]:
+    """Return the answer for a private channel.
+
+    Our own server is told who the socket belongs to, so that access can be revoked.
+    """
+    user_id = _user_id(user) if signer.ours and is_authenticated(user) else None
+    data = None if user_id is None else encode({"user_id": user_id})
+    return _signed(signer, socket_id, channel, data)
+
+
+def sign_presence(
+    signer: Signer, socket_id: str, channel: str, user: Any, info: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the answer for a presence channel. Raises Refused, or PayloadError."""
+    own = info.get("id")
+    user_id = _user_id(user) if own is None else _checked(str(own))
+    if user_id is None:
+        raise Refused("a member without a primary key needs an 'id' in what the rule returns")
+    limit = signer.application.max_presence_member_size_kb
+    if signer.ours and len(encode(info).encode("utf-8", "surrogatepass")) > limit * 1024:
+        raise Refused(f"the user info is larger than {limit} KB (max_presence_member_size_kb)")
+    data = encode({"user_id": user_id, "user_info": info})
+    return _signed(signer, socket_id, channel, data)
+
+
+def member_info(result: Any, user: Any, rule: str) -> dict[str, Any]:
+    """Return the user info in a truthy ``result`` of ``rule``.
+
+    Only what is meant as data is shown to others: a bare True, or a model that happens to
+    be truthy, becomes the user's id alone.
+    """
+    values = public_values(result)
+    if values is not None:
+        return dict(values)
+    if django_settings.DEBUG:
+        logger.warning(
+            "%s returned %s for a presence channel; the others see the user's id only."
+            " Return a dict of what they may see.",
+            rule,
+            type(result).__name__,
+        )
+    pk = getattr(user, "pk", None)
+    return {} if pk is None else {"id": pk}
+
+
+def _user_id(user: Any) -> str | None:
+    pk = getattr(user, "pk", None)
+    return None if pk is None else _checked(str(pk))
+
+
+def _checked(user_id: str) -> str:
+    if not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
+        raise Refused(f"a user id must have 1 to {MAX_USER_ID_LENGTH} characters")
+    return user_id
+
+
+def _signed(signer: Signer, socket_id: str, channel: str, data: str | None) -> dict[str, str]:
+    auth = authorization(signer.application, channel_text(socket_id, channel, data))
+    return {"auth": auth} if data is None else {"auth": auth, "channel_data": data}

@@ -1,0 +1,156 @@
+"""May this visitor join this channel? The one place that decides and signs.
+
+Validates first: socket id and channel name become part of the signed text, so that a
+colon or a quote in one of them would turn the signature into another one.
+"""
+
+from __future__ import annotations
+
+import logging
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+
+from broadcasting.authorization.answers import (
+    find_signer,
+    member_info,
+    sign_presence,
+    sign_private,
+)
+from broadcasting.authorization.guards import Identity, settle
+from broadcasting.authorization.outcomes import Decision, Refused
+from broadcasting.authorization.rules import Route, routes
+from broadcasting.conf import get_settings
+from broadcasting.exceptions import PayloadError
+from broadcasting.protocol.names import (
+    ChannelKind,
+    base_name,
+    is_channel_name,
+    is_socket_id,
+    kind_of,
+)
+
+logger = logging.getLogger("broadcasting.authorization")
+
+
+def authorize(
+    request: HttpRequest, channel: str, socket_id: str, *, identity: Identity | None = None
+) -> Decision:
+    """Decide whether the visitor of ``request`` may join ``channel``, and sign the answer.
+
+    ``channel``: the whole name, with its prefix. ``identity``: who the visitor is, if that
+    was found out already, so that many channels ask each guard once. Never raises: what a
+    rule raises is logged and becomes status 500. Logs one line for every refusal. Runs
+    async rules too, so it may not be called where a loop is running; see aauthorize().
+    """
+    try:
+        decision = _decide(request, channel, socket_id, identity or Identity(request))
+    except Refused as refusal:
+        decision = Decision(channel=channel, status=refusal.status, reason=str(refusal))
+    except Exception as error:
+        # A broken rule must not break the other channels of the same request.
+        reason = f"{type(error).__name__}: {error}"
+        decision = Decision(channel=channel, status=500, reason=reason, error=error)
+    if decision.error is not None:
+        logger.error("Failed on %.200r: %s", channel, decision.reason, exc_info=decision.error)
+    elif decision.denied:
+        logger.warning("Refused %.200r: %s", channel, decision.reason)
+    return decision
+
+
+async def aauthorize(
+    request: HttpRequest, channel: str, socket_id: str, *, identity: Identity | None = None
+) -> Decision:
+    """See authorize()."""
+    return await sync_to_async(authorize, thread_sensitive=True)(
+        request, channel, socket_id, identity=identity
+    )
+
+
+def _decide(request: HttpRequest, channel: str, socket_id: str, identity: Identity) -> Decision:
+    if not is_socket_id(socket_id):
+        raise Refused("the socket id is malformed", status=400)
+    signer = find_signer()
+    if not is_channel_name(channel, signer.application.max_channel_name_length):
+        raise Refused("the channel name is malformed", status=400)
+    kind = kind_of(channel)
+    if kind is ChannelKind.PUBLIC:
+        raise Refused("it is a public channel, which needs no authorization")
+    if kind is ChannelKind.ENCRYPTED:
+        raise Refused("encrypted channels need a key, which this version cannot hold")
+    route, user, result = _ask(request, channel, socket_id, identity)
+    if kind is ChannelKind.PRIVATE:
+        answer = sign_private(signer, socket_id, channel, user)
+        return Decision(channel=channel, status=200, answer=answer)
+    info = member_info(result, user, route.name)
+    try:
+        answer = sign_presence(signer, socket_id, channel, user, info)
+    except PayloadError as error:
+        reason = f"{route.name} returned user info that cannot be sent: {error}"
+        return Decision(channel=channel, status=500, reason=reason, error=error)
+    return Decision(channel=channel, status=200, answer=answer, user_info=info)
+
+
+def _ask(
+    request: HttpRequest, channel: str, socket_id: str, identity: Identity
+) -> tuple[Route, Any, Any]:
+    """Return the rule that allows ``channel``, the user and what the rule returned."""
+    name, kind = base_name(channel), kind_of(channel)
+    silent: list[Route] = []
+    for route in routes:
+        values = route.match(name)
+        if values is None or kind not in route.kinds:
+            continue
+        try:
+            user = _user(route, identity)
+            result = settle(
+                route.call(values, user, request=request, channel=channel, socket_id=socket_id)
+            )
+        except (Refused, PermissionDenied, Http404) as error:
+            detail = str(error) or type(error).__name__
+            raise Refused(f"{route.name}: {detail}") from error
+        if result is False:
+            raise Refused(f"{route.name} returned False for {_label(user)}")
+        if result:
+            return route, user, result
+        silent.append(route)
+    if silent:
+        names = ", ".join(route.name for route in silent)
+        raise Refused(f"no matching rule allowed {_label(user)} (asked: {names})")
+    _refuse_unknown(name, kind)
+
+
+def _user(route: Route, identity: Identity) -> Any:
+    guards = get_settings().authorization.guards if route.guards is None else route.guards
+    user = identity.user(guards)
+    if user is not None:
+        return user
+    if not route.allow_anonymous:
+        raise Refused("the visitor is a guest, whom this rule does not allow")
+    return identity.visitor()
+
+
+def _refuse_unknown(name: str, kind: ChannelKind) -> NoReturn:
+    others = [route for route in routes if route.match(name) is not None]
+    if others:
+        word = kind.value.rstrip("-")
+        names = ", ".join(route.name for route in others)
+        raise Refused(f"{names} matches {name!r}, but not for {word} channels")
+    patterns = [route.text for route in routes]
+    if not patterns:
+        raise Refused(
+            f"no rule matches {name!r}; no rule is registered at all. Rules live in channels.py"
+            " of an installed app, or beside the root URLconf"
+            f" ({getattr(django_settings, 'ROOT_URLCONF', None)})"
+        )
+    near = get_close_matches(name, patterns, 3, 0.4) or patterns[:3]
+    raise Refused(f"no rule matches {name!r}; the nearest are {', '.join(near)}")
+
+
+def _label(user: Any) -> str:
+    pk = getattr(user, "pk", None)
+    return "a guest" if pk is None else f"user {pk}"

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from broadcasting.authorization import routes
+from broadcasting.authorization.rules import Routes
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def rules() -> Iterator[Routes]:
+    """No rule but those that the test registers."""
+    with routes.isolated() as empty:
+        yield empty
+
+
+@pytest.fixture
+def ask(client: Client) -> Ask:
+    """Post to the auth view as pusher-js does, for one channel."""
+
+    def post(channel: str | None, socket_id: str | None = "123.456", **extra: Any) -> HttpResponse:
+        form = {"socket_id": socket_id, "channel_name": channel}
+        return client.post(  # type: ignore[return-value]
+            "/broadcasting/auth", {k: v for k, v in form.items() if v is not None}, **extra
+        )
+
+    return post

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.core.checks.registry import registry
+from django.urls import path
+
+from broadcasting.authorization import ChannelRoute, channel
+from broadcasting.authorization.rules import Routes
+from broadcasting.checks import authorization as checks
+
+urlpatterns = [path("elsewhere/", lambda request: None)]  # type: ignore[arg-type,return-value]
+
+
+def _ids(messages: list[CheckMessage]) -> list[str]:
+    assert all(message.hint for message in messages)
+    return [str(message.id).removeprefix("broadcasting.") for message in messages]
+
+
+def _rule(pattern: str, **options: Any) -> Any:
+    return channel(pattern, **options)(lambda user, **rest: True)
+
+
+def test_they_are_registered() -> None:
+    registered = set(registry.get_checks())
+    assert {
+        checks.check_rules,
+        checks.check_channels_is_ours_to_import,
+        checks.check_urls_are_included,
+    } <= registered
+
+
+def test_good_rules_are_left_in_peace(rules: Routes) -> None:
+    _rule("orders.{order}")
+    _rule("orders.{other}", kinds="private", guards=[lambda request: None, "session"])
+    _rule("a.{int:b}-{uuid:c}.@,;=_")
+
+    @channel("room.{room}")
+    class Room(ChannelRoute):
+        async def join(self, user: Any, room: str) -> bool:
+            return True
+
+    assert checks.check_rules() == []
+
+
+def test_the_suites_own_site_is_left_in_peace() -> None:
+    assert checks.check_rules() == []
+    assert checks.check_channels_is_ours_to_import() == []
+    assert checks.check_urls_are_included() == []
+
+
+def test_e011_a_duplicate_pattern(rules: Routes) -> None:
+    _rule("a")
+    _rule("a", kinds="private")
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E011"]
+    assert "'a' is registered twice" in messages[0].msg
+
+
+@pytest.mark.parametrize("pattern", ["a.{", "a.{b}.{b}", "a.{1}", ""])
+def test_e011_a_bad_placeholder(rules: Routes, pattern: str) -> None:
+    _rule(pattern)
+    assert _ids(checks.check_rules()) == ["E011"]
+
+
+def test_e013_a_signature_that_does_not_fit(rules: Routes) -> None:
+    @channel("orders.{order}")
+    def rule(user: Any) -> bool:
+        return True
+
+    @channel("users.{user}")
+    def confused(user: Any) -> bool:
+        return True
+
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E013", "E013"]
+    assert "no parameter takes the placeholder {order}" in messages[0].msg
+    assert "'orders.{order}'" in (messages[0].hint or "")
+
+
+def test_e013_a_class_without_join(rules: Routes) -> None:
+    @channel("orders")
+    class Orders(ChannelRoute):
+        pass
+
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E013"]
+    assert "no join method" in messages[0].msg
+
+
+def test_e014_a_guard_that_is_nowhere(rules: Routes, settings: Any) -> None:
+    _rule("a", guards=["no.such.guard"])
+    assert _ids(checks.check_rules()) == ["E014"]
+    settings.BROADCASTING = {"AUTHORIZATION": {"GUARDS": ["session", "tests.nowhere"]}}
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E014", "E014"]
+    assert messages[0].msg.startswith("BROADCASTING['AUTHORIZATION']['GUARDS']")
+
+
+@pytest.mark.parametrize("pattern", ["private-orders.{order}", "orders:{order}", "orders.*", "a b"])
+def test_w013_a_pattern_that_never_matches(rules: Routes, pattern: str) -> None:
+    _rule(pattern)
+    assert _ids(checks.check_rules()) == ["W013"]
+
+
+@pytest.mark.parametrize("what", ["channels.py", "channels/__init__.py"])
+def test_w012_something_in_front_of_django_channels(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / what).parent.mkdir(exist_ok=True)
+    (tmp_path / what).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    messages = checks.check_channels_is_ours_to_import()
+    assert _ids(messages) == ["W012"]
+    assert str(tmp_path / what) in messages[0].msg
+
+
+def test_w012_not_for_a_module_of_an_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "channels.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert checks.check_channels_is_ours_to_import() == []
+
+
+def test_w022_urls_that_are_not_included(settings: Any) -> None:
+    settings.ROOT_URLCONF = __name__
+    assert _ids(checks.check_urls_are_included()) == ["W022"]
+    del settings.ROOT_URLCONF
+    assert checks.check_urls_are_included() == []
