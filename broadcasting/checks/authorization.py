@@ -1,0 +1,143 @@
+"""Checks of the channel rules, and of what keeps them from being found or asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
+
+from broadcasting.authorization.guards import SESSION, Guard, find_guard
+from broadcasting.authorization.patterns import InvalidPattern
+from broadcasting.authorization.rules import routes
+from broadcasting.conf import get_settings
+from broadcasting.protocol.names import ChannelKind, is_channel_name, kind_of
+
+_BRACES = re.compile(r"\{[^{}]*\}")
+
+
+@register("broadcasting")
+def check_rules(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E011, E013, E014 and W013: rules that cannot work, or not as they read."""
+    return [*_duplicates(), *_patterns(), *_signatures(), *_guards()]
+
+
+@register("broadcasting")
+def check_channels_is_ours_to_import(
+    app_configs: object = None, **kwargs: object
+) -> list[CheckMessage]:
+    """W012: a file or folder ``channels`` in front of Django Channels."""
+    # The search path itself: what is imported already says nothing about the next process.
+    spec = PathFinder.find_spec("channels")
+    if spec is None:
+        return []
+    folders = spec.submodule_search_locations or ()
+    if any((Path(folder) / "layers.py").exists() for folder in folders):
+        return []
+    return [
+        CheckWarning(
+            f"{spec.origin or 'a folder'} shadows the package Django Channels.",
+            hint="Move the rules into the channels.py of an app or of the project's package,"
+            " never beside manage.py.",
+            id="broadcasting.W012",
+        )
+    ]
+
+
+@register("broadcasting")
+def check_urls_are_included(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """W022: nobody can ask for a signature."""
+    if getattr(django_settings, "ROOT_URLCONF", None) is None:
+        return []
+    try:
+        reverse("broadcasting:auth")
+    except NoReverseMatch:
+        return [
+            CheckWarning(
+                "broadcasting.urls is not included: private and presence channels cannot be"
+                " joined.",
+                hint='Add path("broadcasting/", include("broadcasting.urls")) to the root URLconf.',
+                id="broadcasting.W022",
+            )
+        ]
+    return []
+
+
+def _duplicates() -> Iterator[CheckMessage]:
+    for earlier, later in routes.duplicates:
+        yield Error(
+            f"The channel pattern {later.text!r} is registered twice:"
+            f" by {earlier.name} and by {later.name}.",
+            hint="Keep one, or give them different kinds=.",
+            id="broadcasting.E011",
+        )
+
+
+def _patterns() -> Iterator[CheckMessage]:
+    for route in routes:
+        try:
+            pattern = route.pattern
+        except InvalidPattern as error:
+            yield Error(
+                f"The channel pattern of {route.name} cannot be read: {error}.",
+                hint="Placeholders are {name}, {converter:name} as in URLs, or {model:field}.",
+                id="broadcasting.E011",
+            )
+            continue
+        literal = _BRACES.sub("x", pattern.text)
+        if kind_of(literal) is not ChannelKind.PUBLIC:
+            prefix = kind_of(literal).value
+            yield CheckWarning(
+                f"The channel pattern {pattern.text!r} of {route.name} begins with {prefix!r},"
+                " which names are matched without, so it never matches.",
+                hint=f"Leave {prefix!r} out; kinds= limits a rule to some kinds of channel.",
+                id="broadcasting.W013",
+            )
+        elif not is_channel_name(literal):
+            yield CheckWarning(
+                f"The channel pattern {pattern.text!r} of {route.name} never matches.",
+                hint="Channel names are 1-200 characters of A-Z a-z 0-9 _ - = @ , . ;",
+                id="broadcasting.W013",
+            )
+
+
+def _signatures() -> Iterator[CheckMessage]:
+    for route in routes:
+        try:
+            problems = route.plan.problems
+        except InvalidPattern:
+            continue
+        for problem in problems:
+            yield Error(
+                f"The channel rule {route.name} cannot be called: {problem}.",
+                hint=f"It decides about {route.text!r}: take the user first, then one parameter"
+                " for each placeholder; request, channel and socket_id are there for the asking.",
+                id="broadcasting.E013",
+            )
+
+
+def _guards() -> Iterator[CheckMessage]:
+    used: dict[Guard, str] = dict.fromkeys(
+        get_settings().authorization.guards, "BROADCASTING['AUTHORIZATION']['GUARDS']"
+    )
+    for route in routes:
+        for guard in route.guards or ():
+            used.setdefault(guard, route.name)
+    for guard, place in used.items():
+        if guard == SESSION:
+            continue
+        try:
+            find_guard(guard)
+        except ImproperlyConfigured as error:
+            yield Error(
+                f"{place}: {error}",
+                hint="A guard is 'session', or the dotted path of a callable that takes the"
+                " request, or of a class with authenticate(request).",
+                id="broadcasting.E014",
+            )

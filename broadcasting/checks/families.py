@@ -1,0 +1,177 @@
+"""Checks of the backends that the settings name: that they are there, and fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from channels.layers import InMemoryChannelLayer
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.applications import get_applications
+from broadcasting.backplanes import BaseBackplane, get_backplane
+from broadcasting.backplanes.channel_layer import ChannelLayerBackplane
+from broadcasting.broadcasters import broadcasters
+from broadcasting.broadcasters.channels import ChannelsBroadcaster
+from broadcasting.conf import get_settings, problems
+from broadcasting.queues import SHORT_NAMES as QUEUES
+from broadcasting.queues import BaseQueue, get_queue
+from broadcasting.registry import get_registry
+
+T = TypeVar("T")
+
+
+@register("broadcasting")
+def check_broadcasters(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E001, E002 and E015: what sends."""
+    return [*_default_alias(), *_broadcasters()]
+
+
+@register("broadcasting")
+def check_families(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E002, E008, E009, W018 and W020: what carries, keeps and queues."""
+    found: list[CheckMessage] = []
+    backplane = _made("BACKPLANE", get_backplane, found)
+    registry = _made("REGISTRY", get_registry, found)
+    queue = _made("QUEUE", get_queue, found)
+    if isinstance(get_settings().applications, str):
+        _made("APPLICATIONS", get_applications, found)
+    if isinstance(backplane, ChannelLayerBackplane):
+        found += _layer(backplane)
+    if backplane and queue:
+        found += _reach(backplane, queue)
+    if backplane and registry and backplane.crosses_processes and not registry.crosses_processes:
+        found.append(
+            CheckWarning(
+                "Events cross processes, but the registry does not: who is in a presence"
+                " channel, and how many are in any channel, is known per server process.",
+                hint="Hold all sockets in one server process, or use a registry that crosses"
+                " processes in BROADCASTING['REGISTRY'].",
+                id="broadcasting.W018",
+            )
+        )
+    if queue and get_settings().queue.backend in ("celery", QUEUES["celery"]):
+        found += _broker()
+    return found
+
+
+def _made(setting: str, make: Callable[[], T], found: list[CheckMessage]) -> T | None:
+    try:
+        return make()
+    except Exception as error:  # a backend of somebody else's raises what it likes
+        found.append(_unusable(f"BROADCASTING['{setting}']", error))
+        return None
+
+
+def _unusable(place: str, error: Exception) -> Error:
+    said = str(error)
+    if not isinstance(error, ImproperlyConfigured):
+        said = f"{type(error).__name__}: {said}"
+    return Error(
+        said if said.startswith("BROADCASTING") else f"{place}: {said}",
+        hint="BACKEND is a short name or the dotted path of a class that takes OPTIONS;"
+        " the settings page of the documentation lists both.",
+        id="broadcasting.E002",
+    )
+
+
+def _default_alias() -> Iterator[CheckMessage]:
+    settings = get_settings()
+    alias, known = settings.default_broadcaster, settings.broadcasters
+    # A malformed BROADCASTERS is said elsewhere; what it would have held is not known here.
+    if alias in known or any(p.path.startswith("BROADCASTERS") for p in problems()):
+        return
+    yield Error(
+        f"BROADCASTING['DEFAULT_BROADCASTER'] is {alias!r}, which BROADCASTERS lacks.",
+        hint=f"Use one of {', '.join(map(repr, known))}, or add {alias!r} to BROADCASTERS.",
+        id="broadcasting.E001",
+    )
+
+
+def _broadcasters() -> Iterator[CheckMessage]:
+    for alias in get_settings().broadcasters:
+        place = f"BROADCASTING['BROADCASTERS'][{alias!r}]"
+        try:
+            broadcaster = broadcasters[alias]
+        except Exception as error:  # a backend of somebody else's raises what it likes
+            yield _unusable(place, error)
+            continue
+        named = getattr(broadcaster, "options", {}).get("application")
+        if isinstance(broadcaster, ChannelsBroadcaster) and named is not None:
+            yield from _application_of(place, named)
+
+
+def _application_of(place: str, app_id: str) -> Iterator[CheckMessage]:
+    try:
+        known = [application.id for application in get_applications().all()]
+    except ImproperlyConfigured:  # said by the checks of the applications
+        return
+    if app_id not in known:
+        yield Error(
+            f"{place}: no application has the id {app_id!r}.",
+            hint=f"'application' in OPTIONS is the id of one of BROADCASTING['APPLICATIONS']:"
+            f" {', '.join(map(repr, known))}.",
+            id="broadcasting.E015",
+        )
+
+
+def _reach(backplane: BaseBackplane, queue: BaseQueue) -> Iterator[CheckMessage]:
+    if backplane.crosses_processes or not queue.leaves_process or not _uses_backplane():
+        return
+    yield Error(
+        "The queue runs jobs in other processes, and the backplane does not leave its own:"
+        " no event would reach a socket.",
+        hint="Let events cross processes with BACKPLANE = {'BACKEND': 'channel_layer'} and a"
+        " Redis channel layer. Or stay in one process with QUEUE = {'BACKEND': 'sync'}, or"
+        " publish over HTTP to the server's own API with the 'pusher' library of any language.",
+        id="broadcasting.E008",
+    )
+
+
+def _uses_backplane() -> bool:
+    for alias in get_settings().broadcasters:
+        try:
+            if isinstance(broadcasters[alias], ChannelsBroadcaster):
+                return True
+        except Exception:  # noqa: S112 - said by check_broadcasters
+            continue
+    return False
+
+
+def _layer(backplane: ChannelLayerBackplane) -> Iterator[CheckMessage]:
+    try:
+        layer = backplane.layer
+    except Exception as error:  # a layer of somebody else's raises what it likes
+        yield Error(
+            f"The channel layer of BROADCASTING['BACKPLANE'] cannot be used: {error}",
+            hint=f"Add {backplane.alias!r} to CHANNEL_LAYERS, for instance with the BACKEND"
+            " 'channels_redis.pubsub.RedisPubSubChannelLayer'; OPTIONS['alias'] names another.",
+            id="broadcasting.E009",
+        )
+        return
+    if isinstance(layer, InMemoryChannelLayer):
+        yield Error(
+            f"CHANNEL_LAYERS[{backplane.alias!r}] is an InMemoryChannelLayer, which does not"
+            " cross processes.",
+            hint="Use BACKPLANE = {'BACKEND': 'local'} for one process, or the BACKEND"
+            " 'channels_redis.pubsub.RedisPubSubChannelLayer' for several.",
+            id="broadcasting.E009",
+        )
+
+
+def _broker() -> Iterator[CheckMessage]:
+    # Not before: a site on another queue has no use for Celery.
+    from celery import current_app
+
+    options = current_app.conf
+    if options.broker_write_url or options.task_always_eager:
+        return
+    yield CheckWarning(
+        "BROADCASTING['QUEUE'] is 'celery', but Celery has no broker URL, so that it would try"
+        " a RabbitMQ on this machine.",
+        hint="Set broker_url of your Celery application (CELERY_BROKER_URL, where it reads"
+        " Django's settings), and import that application in the project's __init__.py.",
+        id="broadcasting.W020",
+    )

@@ -1,0 +1,135 @@
+"""Checks of what is written in ``BROADCASTING``. Knows nothing of what it is to work with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+
+from broadcasting import conf
+from broadcasting.applications.settings import PLANNED, mistakes
+
+EXAMPLE_SECRET = "app-secret"  # noqa: S105 - the documentation's, which everybody knows
+MIN_SECRET_LENGTH = 16
+NO_EFFECT = "accepted, but has no effect in this version"
+
+
+@register("broadcasting")
+def check_settings(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E005 and W017: keys and values of the dict."""
+    return [*_problems(), *_unserved()]
+
+
+@register("broadcasting")
+def check_applications(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E006, E007 and W017: the entries of APPLICATIONS."""
+    entries = conf.get_settings().applications
+    if entries is None or isinstance(entries, str):
+        return []
+    if not entries:
+        return [
+            Error(
+                "BROADCASTING['APPLICATIONS'] is empty: nobody can connect.",
+                hint="Leave it out for one application with a secret made from SECRET_KEY,"
+                " or write one: {'id': ..., 'key': ..., 'secret': ...}.",
+                id="broadcasting.E006",
+            )
+        ]
+    return [*_mistakes(entries), *_duplicates(entries), *_unserved_keys(entries)]
+
+
+@register("broadcasting", deploy=True)
+def check_secrets(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """W026: secrets that everybody knows or that can be guessed."""
+    entries = conf.get_settings().applications
+    if entries is None or isinstance(entries, str):
+        return []
+    return [*_weak_secrets(entries)]
+
+
+def _problems() -> Iterator[CheckMessage]:
+    for problem in conf.problems():
+        yield Error(
+            f"BROADCASTING{_place(problem.path)}: {problem.message}.",
+            hint=problem.hint,
+            id="broadcasting.E005",
+        )
+
+
+def _unserved() -> Iterator[CheckMessage]:
+    for path in conf.unserved():
+        yield CheckWarning(
+            f"BROADCASTING{_place(path)}: {NO_EFFECT}.",
+            hint="Take it out until the release notes say that it works, or silence this check.",
+            id="broadcasting.W017",
+        )
+
+
+def _mistakes(entries: Sequence[object]) -> Iterator[CheckMessage]:
+    for number, entry in enumerate(entries):
+        for said in mistakes(entry):
+            yield Error(
+                f"BROADCASTING['APPLICATIONS'][{number}]: {said}.",
+                hint="The settings page of the documentation lists every key of an application.",
+                id="broadcasting.E006",
+            )
+
+
+def _duplicates(entries: Sequence[object]) -> Iterator[CheckMessage]:
+    for key in ("id", "key"):
+        used = Counter(
+            entry[key]
+            for entry in entries
+            if isinstance(entry, Mapping) and isinstance(entry.get(key), str)
+        )
+        for value, times in used.items():
+            if times > 1:
+                yield Error(
+                    f"BROADCASTING['APPLICATIONS']: {times} applications have the {key} {value!r}.",
+                    hint=f"Only one of them can be found by it: give each a {key} of its own.",
+                    id="broadcasting.E007",
+                )
+
+
+def _unserved_keys(entries: Sequence[object]) -> Iterator[CheckMessage]:
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            continue
+        waiting = [key for key in entry if key in PLANNED]
+        if entry.get("webhooks"):
+            waiting.append("webhooks")
+        for key in waiting:
+            yield CheckWarning(
+                f"BROADCASTING['APPLICATIONS'][{number}][{key!r}]: {NO_EFFECT}.",
+                hint="Take it out until the release notes say that it works,"
+                " or silence this check.",
+                id="broadcasting.W017",
+            )
+
+
+def _weak_secrets(entries: Sequence[Any]) -> Iterator[CheckMessage]:
+    for number, entry in enumerate(entries):
+        for key in ("secret", "previous_secret"):
+            secret = entry.get(key) if isinstance(entry, Mapping) else None
+            if not isinstance(secret, str) or not secret:
+                continue
+            if secret == EXAMPLE_SECRET:
+                weakness = "is the one of the documentation's examples"
+            elif len(secret) < MIN_SECRET_LENGTH:
+                weakness = f"has fewer than {MIN_SECRET_LENGTH} characters"
+            else:
+                continue
+            yield CheckWarning(
+                f"BROADCASTING['APPLICATIONS'][{number}]: {key!r} {weakness}, so that others"
+                " can sign for channels and publish.",
+                hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))",'
+                " and read it from the environment.",
+                id="broadcasting.W026",
+            )
+
+
+def _place(path: str) -> str:
+    return "".join(f"[{part!r}]" for part in path.split(".")) if path else ""
