@@ -1,0 +1,55 @@
+"""Settings of the server and worker processes that live tests start."""
+
+from __future__ import annotations
+
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import BROADCASTING as _BROADCASTING
+from tests.settings import INSTALLED_APPS as _INSTALLED_APPS
+
+DEBUG = bool(os.environ.get("LIVE_DEBUG"))
+ROOT_URLCONF = "tests.liveapp.urls"
+ASGI_APPLICATION = "tests.liveapp.asgi.application"
+INSTALLED_APPS = [app for app in _INSTALLED_APPS if app != "tests.testapp"] + ["tests.liveapp"]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"broadcasting": {"handlers": ["console"], "level": "INFO"}},
+}
+BROADCASTING = _BROADCASTING | {
+    # Node has no cookies: the token says who it is.
+    "AUTHORIZATION": {"GUARDS": ["tests.liveapp.guards.token_user", "session"]},
+    "APPLICATIONS": [
+        *_BROADCASTING["APPLICATIONS"],
+        # Pusher's Python library takes ids of digits only.
+        {"id": "1001", "key": "digits-key", "secret": "digits-secret"},
+        {"id": "1002", "key": "off-key", "secret": "off-secret", "enabled": False},
+        {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
+        {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
+        {
+            "id": "origins",
+            "key": "origins-key",
+            "secret": "origins-secret",
+            "allowed_origins": ["https://app.test", "*.sub.test"],
+        },
+        {
+            "id": "small",
+            "key": "small-key",
+            "secret": "small-secret",
+            "enable_client_events": True,
+            "max_message_size": 1_000,
+            "max_client_events_per_second": 3,
+            "max_presence_members_per_channel": 3,
+        },
+    ],
+    "SERVER": {
+        "PATH": os.environ.get("LIVE_PATH", ""),
+        "ACTIVITY_TIMEOUT": float(os.environ.get("LIVE_ACTIVITY_TIMEOUT", "120")),
+        "PONG_TIMEOUT": float(os.environ.get("LIVE_PONG_TIMEOUT", "30")),
+        "DRAIN_SECONDS": 2,
+    },
+}
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

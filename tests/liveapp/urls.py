@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from django.urls import include, path
+
+from tests.liveapp import views
+
+urlpatterns = [
+    path("", views.ready),
+    path("broadcasting/", include("broadcasting.urls")),
+    path("dispatch/", views.dispatch),
+    path("adispatch/", views.adispatch),
+    path("forged-auth/", views.forged_auth),
+]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import time
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from broadcasting.exceptions import PublishError
+from tests.liveapp.events import Happened
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ready")
+
+
+@csrf_exempt
+def dispatch(request: HttpRequest) -> JsonResponse:
+    """Dispatch inside a transaction; answer how long it took and what was raised.
+
+    JSON body: channel, number, to_others, rollback.
+    """
+    wish = json.loads(request.body)
+    happening = Happened(wish["channel"], wish["number"])
+    started = time.perf_counter()
+    error = None
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=0).update(first_name="x")
+            event = happening.to_others() if wish.get("to_others") else happening.to_everyone()
+            event.dispatch()
+            if wish.get("rollback"):
+                transaction.set_rollback(True)
+    except PublishError as problem:
+        error = type(problem).__name__
+    seconds = time.perf_counter() - started
+    return JsonResponse({"seconds": seconds, "error": error})
+
+
+@csrf_exempt
+async def adispatch(request: HttpRequest) -> JsonResponse:
+    """See dispatch(); from an async view."""
+    wish = json.loads(request.body)
+    started = time.perf_counter()
+    error = None
+    try:
+        await Happened(wish["channel"], wish["number"]).adispatch()
+    except PublishError as problem:
+        error = type(problem).__name__
+    return JsonResponse({"seconds": time.perf_counter() - started, "error": error})
+
+
+@csrf_exempt
+def forged_auth(request: HttpRequest) -> JsonResponse:
+    """Answer as an auth view that knows the wrong secret."""
+    return JsonResponse({"auth": "app-key:" + "0" * 64})
