@@ -1,0 +1,153 @@
+// Pages for pytest: Echo and pusher-js as they come from npm, driven over stdin and stdout.
+//
+// One JSON object a line. In: {id, do, page?, ...}. Out: {id, result} or {id, failure} for each
+// of them, and {page, event, ...} for whatever a page comes to know by itself. It decides
+// nothing and judges nothing; that is the business of the tests.
+
+import { createInterface } from "node:readline";
+import Echo from "laravel-echo";
+import Pusher from "pusher-js";
+import PusherServer from "pusher";
+
+const pages = new Map();
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+
+/** One browser tab: an Echo and the channels it joined. */
+class Page {
+  constructor(name, options) {
+    this.name = name;
+    this.known = new WeakSet();
+    this.tell = (event, facts = {}) => say({ page: name, event, at: performance.now(), ...facts });
+    // Echo keeps its default headers in one object for all instances: give each its own.
+    const own = { auth: { headers: {} }, userAuthentication: { headers: {} } };
+    this.echo = new Echo({ ...own, ...options, Pusher });
+    const { connection } = this.echo.connector.pusher;
+    connection.bind("state_change", ({ previous, current }) => this.tell("state", { previous, current }));
+    connection.bind("error", (error) => this.tell("error", { error }));
+    connection.bind("connecting_in", (seconds) => this.tell("connecting_in", { seconds }));
+  }
+
+  /** The channel, entered by its first use: later would be too late to hear that it worked. */
+  channel(kind, name) {
+    const channel = this.echo[kind](name);
+    if (!this.known.has(channel)) {
+      this.known.add(channel);
+      this.follow(channel, kind, name);
+    }
+    return channel;
+  }
+
+  follow(channel, kind, name) {
+    channel.subscribed(() => this.tell("subscribed", { kind, name }));
+    channel.error((error) => this.tell("refused", { kind, name, error }));
+    if (kind === "join") {
+      channel.here((members) => this.tell("here", { name, members }));
+      channel.joining((member) => this.tell("joining", { name, member }));
+      channel.leaving((member) => this.tell("leaving", { name, member }));
+    }
+  }
+}
+
+const verbs = {
+  open({ page, options }) {
+    pages.set(page, new Page(page, options));
+  },
+
+  join({ kind, name }, page) {
+    page.channel(kind, name);
+  },
+
+  listen({ kind, name, as }, page) {
+    page.channel(kind, name).listen(as, (data) => page.tell("heard", { name, as, data }));
+  },
+
+  listenToAll({ kind, name }, page) {
+    page.channel(kind, name).listenToAll((as, data) => page.tell("heard", { name, as, data }));
+  },
+
+  stopListening({ kind, name, as }, page) {
+    page.channel(kind, name).stopListening(as);
+  },
+
+  notification({ kind, name }, page) {
+    page.channel(kind, name).notification((data) => page.tell("notified", { name, data }));
+  },
+
+  listenForWhisper({ kind, name, as }, page) {
+    // pusher-js alone passes on who it was; Echo's callback gets it as the second argument.
+    const told = (data, metadata) => page.tell("whisper", { name, as, data, metadata });
+    page.channel(kind, name).listenForWhisper(as, told);
+  },
+
+  whisper({ kind, name, as, data }, page) {
+    page.channel(kind, name).whisper(as, data);
+  },
+
+  leave({ name }, page) {
+    page.echo.leave(name);
+  },
+
+  leaveChannel({ name }, page) {
+    page.echo.leaveChannel(name);
+  },
+
+  frame({ frame }, page) {
+    // Past the library's own manners, as a forger would.
+    page.echo.connector.pusher.connection.connection.send(JSON.stringify(frame));
+  },
+
+  async echo(_, page) {
+    const { connection } = page.echo.connector.pusher.connection;
+    await new Promise((done) => {
+      const heard = ({ event }) => {
+        if (event === "pusher:pong") {
+          connection.unbind("message", heard);
+          done();
+        }
+      };
+      connection.bind("message", heard);
+      connection.send_event("pusher:ping", {});
+    });
+  },
+
+  socketId(_, page) {
+    return page.echo.socketId();
+  },
+
+  status(_, page) {
+    return page.echo.connectionStatus();
+  },
+
+  async post({ url, body }, page) {
+    const headers = { "Content-Type": "application/json", "X-Socket-ID": page.echo.socketId() };
+    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+    return { status: answer.status, body: await answer.json() };
+  },
+
+  close(_, page) {
+    if (page) {
+      page.tell = () => {};
+      page.echo.disconnect();
+      pages.delete(page.name);
+    }
+  },
+
+  // The server library of npm, one method a call.
+  async sdk({ options, method, args }) {
+    try {
+      const answer = await new PusherServer(options)[method](...args);
+      return { status: answer.status, body: await answer.text() };
+    } catch (error) {
+      return { error: error.name, message: error.message, status: error.status, body: error.body };
+    }
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, ...message } = JSON.parse(line);
+  Promise.resolve()
+    .then(() => verbs[message.do](message, pages.get(message.page)))
+    .then((result) => say({ id, result: result ?? null }))
+    .catch((error) => say({ id, failure: String(error.stack ?? error) }));
+}
+process.exit(0);

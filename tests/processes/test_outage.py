@@ -1,0 +1,255 @@
+"""Valkey refuses or stands still: nobody is held for long, and delivery resumes by itself.
+
+The same Valkey is Celery's broker and the channel layer. It is frozen with SIGSTOP, so that
+connections open and nothing answers, or stopped, and then started on the same path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests import live
+from tests.conformance.peer import Peer, join
+from tests.conftest import Valkey, running_valkey
+from tests.processes.conftest import Env
+from tests.processes.sites import Answer, dispatch, expect
+
+HELD = 0.5
+"""Seconds that a request may be held by a broker or backplane that is dead."""
+
+AT_ONCE = 0.1
+RESUMED = 15.0
+"""Seconds within which delivery must be back; a worker alone may wait for more than four."""
+
+Outage = Callable[[Valkey], AbstractContextManager[None]]
+
+
+@contextlib.contextmanager
+def frozen(valkey: Valkey) -> Iterator[None]:
+    pid = valkey.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def refused(valkey: Valkey) -> Iterator[None]:
+    valkey.server.stop()
+    try:
+        yield
+    finally:
+        valkey.server.start()
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[Valkey]:
+    yield from running_valkey()
+
+
+@pytest.fixture(scope="module")
+def fragile_env(fragile: Valkey, live_database: Path) -> Env:
+    return {
+        "BROADCASTING_TEST_DATABASE": str(live_database),
+        "REDIS_URL": fragile.url,
+        "CELERY_BROKER_URL": fragile.celery_url,
+    }
+
+
+@pytest.fixture(scope="module")
+def holder(fragile_env: Env) -> Iterator[live.Server]:
+    """What holds the sockets."""
+    with live.serving("uvicorn", fragile_env) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fragile_worker(fragile_env: Env) -> Iterator[None]:
+    with live.working(fragile_env, "--concurrency", "1"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def sites(fragile_env: Env) -> Iterator[Callable[[str, bool], live.Server]]:
+    """Call it with QUEUE and RESCUE for a site that has them; each is started once."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def site(queue: str, rescue: bool) -> live.Server:
+            env = {"BROADCAST_QUEUE": queue, "BROADCAST_RESCUE": "1" if rescue else ""}
+            return running.enter_context(live.serving("wsgi", fragile_env | env))
+
+        yield site
+
+
+# Without a queue the site publishes through the channel layer, with Celery the worker does.
+@pytest.mark.parametrize("queue", ["sync", "celery"])
+@pytest.mark.parametrize("rescue", [False, True], ids=["raised", "rescued"])
+@pytest.mark.parametrize("outage", [frozen, refused], ids=["frozen", "refused"])
+async def test_requests_are_held_for_a_moment_and_delivery_resumes(
+    outage: Outage,
+    fragile: Valkey,
+    holder: live.Server,
+    fragile_worker: None,
+    sites: Callable[[str, bool], live.Server],
+    queue: str,
+    rescue: bool,
+    channel: str,
+):
+    error = None
+    if not rescue:
+        error = {"sync": "BackplaneUnavailable", "celery": "QueueUnavailable"}[queue]
+    site = await asyncio.to_thread(sites, queue, rescue)
+    async with join(holder) as peer:
+        await peer.subscribe(channel)
+        for number, view in enumerate(("dispatch", "adispatch")):
+            await dispatch(site, channel, number, view=view)
+            await expect(peer, channel, number)
+        with outage(fragile):
+            # At the same time, so that none of them knows yet.
+            first = await at_once(site, channel, 4)
+            then = [
+                await dispatch(site, channel, 100, view=view) for view in ("dispatch", "adispatch")
+            ]
+            # The server that holds the sockets has the same outage, and goes on.
+            await peer.silence()
+        await resumed(site, peer, channel)
+    assert [answer.error for answer in [*first, *then]] == [error] * 6
+    assert max(answer.seconds for answer in first) <= HELD
+    assert max(answer.seconds for answer in then) <= AT_ONCE
+
+
+async def test_the_views_of_the_server_itself_are_held_no_longer(
+    fragile: Valkey, holder: live.Server, channel: str
+):
+    """An async view runs on the loop of the sockets, which must go on."""
+    async with join(holder) as peer:
+        await peer.subscribe(channel)
+        with frozen(fragile):
+            first = asyncio.create_task(at_once(holder, channel, 4))
+            await peer.silence()
+            answers = await first
+            then = await dispatch(holder, channel, 100, view="adispatch")
+        await resumed(holder, peer, channel)
+    assert [answer.error for answer in answers] == ["BackplaneUnavailable"] * 4
+    assert max(answer.seconds for answer in answers) <= HELD
+    assert then.seconds <= AT_ONCE
+
+
+@pytest.mark.parametrize("queue_name", ["sync", "celery"])
+def test_a_process_that_never_saw_it_alive_is_held_once(
+    fragile: Valkey, fragile_env: Env, queue_name: str
+):
+    """Connecting to a frozen server works; it is the first answer that does not come."""
+    code = """if True:
+        import time
+        import kombu.transport.redis
+        from broadcasting.backplanes import get_backplane
+        from broadcasting.queues import get_queue
+        from tests.liveapp.events import Happened
+
+        get_queue(), get_backplane().layer
+        began = time.perf_counter()
+        for number in range(5):
+            Happened("news", number).dispatch()
+        print(time.perf_counter() - began)
+    """
+    env = fragile_env | {"BROADCAST_QUEUE": queue_name, "BROADCAST_RESCUE": "1"}
+    with frozen(fragile):
+        done = live.run(env, "-m", "django", "shell", "-v", "0", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("was not broadcast on news") == 5
+    assert float(done.stdout) <= HELD
+
+
+async def test_a_worker_tries_again_when_the_backplane_is_back(
+    fragile: Valkey, holder: live.Server, fragile_env: Env, apart: Env, channel: str
+):
+    """The broker is another Valkey, which stays."""
+    env = fragile_env | {
+        "CELERY_BROKER_URL": apart["CELERY_BROKER_URL"],
+        "BROADCAST_QUEUE": "celery",
+    }
+    with live.serving("wsgi", env) as site, live.working(env, "--concurrency", "1") as log:
+        async with join(holder) as peer:
+            await peer.subscribe(channel)
+            with refused(fragile):
+                answer = await dispatch(site, channel, 1)
+                await asyncio.to_thread(live.wait_for_line, log, "Retry in 1s")
+            await expect(peer, channel, 1)
+            await peer.silence()
+    assert answer.error is None
+
+
+async def test_a_socket_that_cannot_join_is_closed_and_may_return(
+    fragile: Valkey, holder: live.Server, channel: str
+):
+    with refused(fragile):
+        async with join(holder) as peer:
+            await peer.ask(channel)
+            assert (await peer.expect("pusher:error"))["code"] == 4100
+            assert (await peer.closed())[0] == 4100
+    async with join(holder) as peer:
+        await peer.subscribe(channel)
+        await resumed(holder, peer, channel)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("outage", [frozen, refused], ids=["frozen", "refused"])
+async def test_after_a_long_outage_delivery_resumes_as_quickly(
+    outage: Outage, fragile: Valkey, holder: live.Server, channel: str
+):
+    async with join(holder) as peer:
+        await peer.subscribe(channel)
+        with outage(fragile):
+            held = []
+            until = time.monotonic() + 12
+            while time.monotonic() < until:
+                held.append((await dispatch(holder, channel, 1)).seconds)
+                await asyncio.sleep(0.2)  # a visitor now and then, not a load test
+        assert max(held) <= HELD
+        async with asyncio.timeout(5):
+            await resumed(holder, peer, channel)
+
+
+async def at_once(site: live.Server, channel: str, count: int) -> list[Answer]:
+    """Dispatch from sync and async views at the same time."""
+    views = ["dispatch", "adispatch"] * (count // 2)
+    return await asyncio.gather(*(dispatch(site, channel, 99, view=view) for view in views))
+
+
+async def resumed(site: live.Server, peer: Peer, channel: str) -> None:
+    """Return once something dispatched from now on has arrived on the socket that stayed.
+
+    What a frozen Valkey was told before, it may do when it wakes up.
+    """
+    async with asyncio.timeout(RESUMED):
+        trying = asyncio.create_task(keep_dispatching(site, channel))
+        try:
+            while True:
+                message = await peer.receive()
+                if json.loads(message["data"])["number"] >= 1000:
+                    return
+        finally:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+
+async def keep_dispatching(site: live.Server, channel: str) -> None:
+    number = 1000
+    while True:
+        await dispatch(site, channel, number)
+        number += 1
+        await asyncio.sleep(0.05)  # nothing announces that another process tries again
