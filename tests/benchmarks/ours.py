@@ -1,0 +1,13 @@
+"""This package's server for the benchmarks: sockets and HTTP API, no site."""
+
+from __future__ import annotations
+
+SECRET_KEY = "benchmark-only-secret-key-of-more-than-fifty-characters-0123456789"
+ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["channels", "broadcasting"]
+ROOT_URLCONF = "tests.benchmarks.ours"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+BROADCASTING = {
+    "APPLICATIONS": [{"id": "app", "key": "app-key", "secret": "app-secret"}],
+}
+urlpatterns: list[object] = []
