@@ -77,6 +77,15 @@ async def test_a_fan_out_encodes_once_and_calls_little_for_each_socket(
     assert len({id(socket.messages[0]) for socket in sockets}) == 1
 
 
+async def test_an_envelope_that_nobody_here_listens_to_is_not_made_a_frame():
+    node = Node(ServerSettings())
+    node.hub.join(("app", "other"), connection(FakeSocket(), "1.1"))
+    with Profile() as profile:
+        node.receive(Envelope(app_id="app", channel="news", frame="{}"))
+    assert "Node.receive" in profile.calls
+    assert "Frame.__init__" not in profile.calls
+
+
 async def test_the_cost_for_each_envelope_does_not_grow_with_other_channels():
     node = Node(ServerSettings())
     for number in range(SOCKETS):
