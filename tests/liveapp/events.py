@@ -20,11 +20,11 @@ class Happened(ShouldBroadcast):
 
 
 class ShortLived(Happened):
-    """News for a second."""
+    """News for a moment: shorter than any process takes to begin."""
 
     class Meta:
         name = "Happened"
-        expires = 1
+        expires = 0.01
 
 
 def announce(channel: str) -> None:
