@@ -70,7 +70,7 @@ def public_values(value: Any) -> Mapping[Any, Any] | None:
         return {
             f.name: getattr(value, f.name)
             for f in dataclasses.fields(value)
-            if not f.name.startswith("_") and f.metadata.get("broadcast", True)
+            if not f.name.startswith("_") and is_shown(f)
         }
     if isinstance(value, msgspec.Struct):
         return _struct_values(value)
@@ -80,6 +80,11 @@ def public_values(value: Any) -> Mapping[Any, Any] | None:
         dumped: Mapping[str, Any] = dump(value)
         return dumped
     return None
+
+
+def is_shown(field: dataclasses.Field[Any]) -> bool:
+    """Whether a dataclass field may leave: unless ``metadata={"broadcast": False}``."""
+    return bool(field.metadata.get("broadcast", True))
 
 
 def _struct_values(value: msgspec.Struct) -> Mapping[str, Any]:

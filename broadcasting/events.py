@@ -20,7 +20,7 @@ from django.utils.functional import cached_property as django_cached_property
 
 from broadcasting.channels import Targets
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
-from broadcasting.encoding import public_values
+from broadcasting.encoding import is_shown, public_values
 
 # Dataclasses are made step by step; nobody may use one that another thread has half made.
 _making = threading.RLock()
@@ -50,7 +50,13 @@ def _make_dataclass_once(cls: type) -> None:
     if cls.__module__ == __name__ or _is_foreign(cls):
         return
     if not _is_dataclass(cls):
-        if _writes_init(cls) or not _is_annotated(cls):
+        if _writes_init(cls):
+            # It may call the one that its parent has not been given yet.
+            for parent in reversed(cls.__mro__[1:]):
+                if issubclass(parent, ShouldBroadcast):
+                    _make_dataclass(parent)
+            return
+        if not _is_annotated(cls):
             return
         parents = [p for p in cls.__mro__ if "__dataclass_params__" in p.__dict__]
         # A dataclass may not thaw what its parent froze.
@@ -220,11 +226,27 @@ def payload_of(event: Any) -> Mapping[Any, Any]:
     values = None if _writes_init(type(event)) else public_values(event)
     if values is not None:
         return values
+    hidden = _hidden(type(event))
     return {
         name: value
         for name, value in vars(event).items()
-        if not name.startswith("_") and not isinstance(getattr(type(event), name, None), _CACHED)
+        if not name.startswith("_")
+        and name not in hidden
+        and not isinstance(getattr(type(event), name, None), _CACHED)
     }
+
+
+def _hidden(cls: type) -> set[str]:
+    """Return the names that a class or one of its parents declared as not to be broadcast.
+
+    A hand-written ``__init__`` changes how they are set, not what may leave.
+    """
+    shown: dict[str, bool] = {}
+    for parent in reversed(cls.__mro__):
+        for declared in (parent.__dict__.get("__dataclass_fields__"), vars(parent)):
+            fields = declared if isinstance(declared, Mapping) else {}
+            shown |= {n: is_shown(f) for n, f in fields.items() if isinstance(f, dataclasses.Field)}
+    return {name for name, is_so in shown.items() if not is_so}
 
 
 # Properties, though what they once returned is kept among the attributes.

@@ -73,6 +73,44 @@ class TestPayload:
         Placed(7).dispatch()
         assert outbox[0].data == '{"number":7}'
 
+    def test_what_is_declared_hidden_stays_so_whoever_writes_the_init(self, outbox: Outbox) -> None:
+        class Placed(Public):
+            number: int
+            token: str = field(default="", metadata={"broadcast": False})
+
+        class WithInit(Placed):
+            def __init__(self, number: int) -> None:
+                super().__init__(number, token="s3cret")
+
+        class Mixin:
+            def __init__(self, number: int) -> None:
+                self.number = number
+                self.token = "s3cret"
+
+        class Mixed(Mixin, Placed):
+            pass
+
+        class Alone(Public):
+            token: str = field(default="", metadata={"broadcast": False})
+
+            def __init__(self, number: int) -> None:
+                self.number = number
+                self.token = "s3cret"
+
+        class Shown(Placed):
+            token: str = field(default="")
+
+            def __init__(self, number: int) -> None:
+                self.number = number
+                self.token = "public"
+
+        for event in (WithInit(7), Mixed(7), Alone(7), Shown(7)):
+            event.dispatch()
+        assert [sent.data for sent in outbox] == [
+            *['{"number":7}'] * 3,
+            '{"number":7,"token":"public"}',
+        ]
+
     def test_several_threads_may_be_first(self) -> None:
         problems: list[Exception] = []
 
@@ -220,7 +258,9 @@ class TestNameAndChannels:
         Placed().dispatch()
         assert outbox[0].name == "order.placed"
 
-    @pytest.mark.parametrize("name", ["", "x" * 201, "pusher:ping", "pusher_internal:x", 7])
+    @pytest.mark.parametrize(
+        "name", ["", "x" * 201, "pusher:ping", "pusher_internal:x", "client-x", 7]
+    )
     def test_a_name_the_protocol_forbids_is_refused(self, outbox: Outbox, name: Any) -> None:
         class Placed(Public):
             def broadcast_as(self) -> Any:
