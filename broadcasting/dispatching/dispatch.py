@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
+from broadcasting.dispatching.bridge import submit_to_waiting_thread
+from broadcasting.dispatching.failures import report
+from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
 from broadcasting.dispatching.rendering import Batch, Outgoing, render
-from broadcasting.dispatching.transactions import database_of, open_transaction
+from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.middleware import current_socket_id
 
 if TYPE_CHECKING:
@@ -54,9 +58,8 @@ class Dispatch:
         """See ShouldBroadcast.dispatch()."""
         outgoing = self._decide()
         outlet = outlet_for(outgoing)
-        batch = _begin(outgoing, outlet)
-        if batch is not None:
-            outlet.hand_on(batch)
+        if not submit_to_waiting_thread(partial(_dispatch_alone, outgoing, outlet)):
+            _dispatch(outgoing, outlet)
 
     async def adispatch(self) -> None:
         """See ShouldBroadcast.adispatch()."""
@@ -115,7 +118,8 @@ def _modified(
 ) -> Dispatch:
     if not isinstance(event, Dispatch):
         if not isinstance(getattr(type(event), "_broadcasting", None), EventOptions):
-            raise TypeError(f"Only a ShouldBroadcast can be broadcast, not {event!r:.100}")
+            kind = type(event).__name__  # no more of it: it may hold what must not be logged
+            raise TypeError(f"Only a ShouldBroadcast can be broadcast, not a {kind}")
         event = Dispatch(event)
     if to_others:
         event = event.to_others()
@@ -129,12 +133,26 @@ def _modified(
     return dispatch
 
 
+def _dispatch(outgoing: Outgoing, outlet: Outlet) -> None:
+    batch = _begin(outgoing, outlet)
+    if batch is not None:
+        outlet.hand_on(batch)
+
+
+def _dispatch_alone(outgoing: Outgoing, outlet: Outlet) -> None:
+    """See _dispatch(), for a thread in which nobody is left to raise at."""
+    try:
+        _dispatch(outgoing, outlet)
+    except Exception as error:
+        report(error, outgoing.label, "dispatching it")
+
+
 def _begin(outgoing: Outgoing, outlet: Outlet) -> Batch | None:
     """Render what can leave at once; leave the rest waiting for its commit."""
     if outgoing.options.after_commit:
         using = outgoing.options.using or database_of(outgoing.attributes)
         connection = open_transaction(using)
         if connection is not None:
-            outlet.wait(outgoing, connection)
+            outlet.wait(replace(outgoing, keys=keys_of(outgoing.attributes)), connection)
             return None
     return render(outgoing)

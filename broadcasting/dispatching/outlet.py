@@ -6,7 +6,7 @@ works. Every broadcaster of an event is tried, whatever happens to the others.
 
 from __future__ import annotations
 
-import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +16,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import JOB, Broadcast, asend, send
+from broadcasting.dispatching import bridge
 from broadcasting.dispatching.failures import report
+from broadcasting.dispatching.models import as_they_were
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.rendering import Batch, Outgoing, render
 from broadcasting.queues import get_queue
@@ -35,7 +37,8 @@ class Outlet(ABC):
 
     def complete(self, outgoing: Outgoing) -> None:
         """Render ``outgoing`` and hand it on."""
-        batch = render(outgoing)
+        with as_they_were(outgoing.keys):
+            batch = render(outgoing)
         if batch is not None:
             self.hand_on(batch)
 
@@ -56,7 +59,7 @@ class RealOutlet(Outlet):
 
     def hand_on(self, batch: Batch) -> None:
         rescue = batch.outgoing.rescue
-        if loop_is_running():
+        if bridge.loop_is_running():
             # This thread may not wait, so nobody is left to see what would be raised. A script
             # may end here, and from then on Python makes no threads.
             background.start()
@@ -115,21 +118,15 @@ def settle(errors: Sequence[tuple[Broadcast, Exception]], *, rescue: bool) -> No
         raise error
 
 
-def loop_is_running() -> bool:
-    """Whether this thread runs an event loop, which may not be blocked."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def flush(timeout: float) -> bool:
     """Wait up to ``timeout`` seconds for what was dispatched on running loops to leave.
 
     Returns whether everything did.
     """
-    return publisher.flush(timeout)
+    ends = time.monotonic() + timeout
+    # What a waiting thread hands on may be submitted to the publisher in its turn.
+    submitted = bridge.flush(timeout)
+    return publisher.flush(max(0.0, ends - time.monotonic())) and submitted
 
 
 def outlet_for(outgoing: Outgoing) -> Outlet:

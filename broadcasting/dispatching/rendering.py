@@ -17,10 +17,16 @@ from broadcasting.broadcasts import Broadcast
 from broadcasting.channels import Channel, as_channels
 from broadcasting.conf import get_settings
 from broadcasting.dispatching.failures import logger, report
+from broadcasting.dispatching.models import Keys
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.encoding import encode
 from broadcasting.exceptions import InvalidEventName
-from broadcasting.protocol.names import MAX_NAME_LENGTH, RESERVED_PREFIXES, is_event_name
+from broadcasting.protocol.names import (
+    CLIENT_PREFIX,
+    MAX_NAME_LENGTH,
+    RESERVED_PREFIXES,
+    is_event_name,
+)
 from broadcasting.queues import JobOptions
 
 if TYPE_CHECKING:
@@ -38,6 +44,8 @@ class Outgoing:
     """Those of the class, with the modifiers of this call applied."""
 
     except_socket: str | None = None
+    keys: Keys = ()
+    """The primary keys of its rows when it began to wait for its commit."""
 
     @property
     def label(self) -> str:
@@ -151,9 +159,11 @@ def name_of(outgoing: Outgoing) -> str:
         name = outgoing.options.name or type(outgoing.event).__name__
     if isinstance(name, Enum):
         name = name.value
-    if not is_event_name(name):
+    # What begins with "client-" would pass for another visitor's whisper.
+    if not is_event_name(name) or str(name).startswith(CLIENT_PREFIX):
+        taken = ", ".join([*RESERVED_PREFIXES, CLIENT_PREFIX])
         raise InvalidEventName(
             f"{outgoing.label}: {name!r} is not an event name: text of 1 to {MAX_NAME_LENGTH}"
-            f" characters that does not begin with {' or '.join(RESERVED_PREFIXES)}"
+            f" characters that begins with none of {taken}"
         )
     return str(name)

@@ -6,26 +6,10 @@ the database must not pay for that, so it is only called inside one.
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
-from django.db.models.query import QuerySet
 
 from broadcasting.exceptions import AutocommitOff
-
-
-def database_of(values: Any) -> str:
-    """Return the database alias of the first model among ``values``, else the default one."""
-    for value in values:
-        if isinstance(value, list | tuple) and value:
-            value = value[0]
-        if isinstance(value, Model) and value._state.db:
-            return value._state.db
-        if isinstance(value, QuerySet):
-            return value.db
-    return DEFAULT_DB_ALIAS
 
 
 def open_transaction(using: str) -> BaseDatabaseWrapper | None:
@@ -35,14 +19,16 @@ def open_transaction(using: str) -> BaseDatabaseWrapper | None:
     commits.
     """
     connection = connections[using]
-    if connection.in_atomic_block:
+    manual = not connection.settings_dict["AUTOCOMMIT"]
+    # A block that did not switch autocommit off does not commit either, and where nobody ever
+    # switches it on, no hook is called: Django keeps them until then.
+    if connection.in_atomic_block and (connection.commit_on_exit or not manual):
         return connection
     # Before it connects, a connection says False whatever the settings say.
-    connected = connection.connection is not None
-    if not (connection.autocommit if connected else connection.settings_dict["AUTOCOMMIT"]):
+    if manual if connection.connection is None else not connection.autocommit:
+        elsewhere = "" if manual else " Or dispatch it inside transaction.atomic()."
         raise AutocommitOff(
-            f"Autocommit is off on the database {using!r} and no atomic block is open, so nobody"
-            " can tell when this event may be sent. Dispatch it inside transaction.atomic(), or"
-            " set after_commit=False in its Meta to send it at once."
+            f"Autocommit is off on the database {using!r}, so nobody can tell when this event may"
+            f" be sent. Set after_commit=False in its Meta to send it at once.{elsewhere}"
         )
     return None

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from broadcasting.authorization import Decision, authorize
 from broadcasting.authorization.guards import KnownIdentity
-from broadcasting.dispatching.outlet import loop_is_running
+from broadcasting.dispatching.bridge import loop_is_running
 
 
 def channel_auth(

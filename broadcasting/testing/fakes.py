@@ -18,11 +18,15 @@ from typing import Any, Self, TypeVar, cast
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from broadcasting.dispatching import bridge
 from broadcasting.dispatching.outlet import Outlet, put_in_front, settle, take_away
 from broadcasting.dispatching.rendering import Batch, Outgoing
 from broadcasting.events import ShouldBroadcast
 from broadcasting.testing.assertions import BroadcastAssertions
 from broadcasting.testing.records import Pending, Record, pending_of, record_of
+
+PATIENCE = 1.0
+"""Seconds to wait for another thread that has an event."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -166,6 +170,9 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
 
     def _settle(self) -> None:
         """Sort out what waited: some of it was rolled back, some counts as committed."""
+        if bridge.loop_is_running():
+            # Dispatched in this very coroutine, and still on its way to the waiting thread.
+            bridge.flush(PATIENCE)
         with self._lock:
             # A commit under way has taken its callbacks off the list, and calls them yet.
             self._waiting = [w for w in self._waiting if not w.is_rolled_back]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from celery import Celery
 from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
@@ -43,6 +43,16 @@ class TickedAtOnce(Ticked):
 class TickedOther(Ticked):
     class Meta:
         using = "other"
+
+
+class WritesToDefault:
+    """A router, as sites with a read replica have one."""
+
+    def db_for_read(self, model: type[Order], **hints: Any) -> str:
+        return "other"
+
+    def db_for_write(self, model: type[Order], **hints: Any) -> str:
+        return "default"
 
 
 @pytest.fixture
@@ -145,6 +155,58 @@ class TestContexts:
         finally:
             post_save.disconnect(announce, sender=Order)
         assert data(outbox) == shipped(order) * 2
+
+    def test_an_async_signal_handler(self, outbox: Outbox, order: Order) -> None:
+        async def announce(instance: Order, **kwargs: Any) -> None:
+            OrderShipped(instance).dispatch()
+
+        post_save.connect(announce, sender=Order)
+        try:
+            order.status = "shipped"
+            with undone():
+                order.save()
+            assert flush(5)
+            assert outbox == []
+            order.save()
+            assert data(outbox) == shipped(order)
+            with transaction.atomic():
+                order.save()
+                assert len(outbox) == 1
+        finally:
+            post_save.disconnect(announce, sender=Order)
+        assert data(outbox) == shipped(order) * 2
+
+    @pytest.mark.parametrize("fail", [True, False])
+    def test_async_code_called_from_sync_code(self, outbox: Outbox, fail: bool) -> None:
+        async def work() -> None:
+            Ticked(1).dispatch()
+            await asyncio.create_task(later())
+
+        async def later() -> None:
+            Ticked(2).dispatch()
+            await asyncio.sleep(0)
+            Ticked(3).dispatch()
+
+        with undone() if fail else transaction.atomic():
+            async_to_sync(work)()
+            assert outbox == []
+        assert numbers(outbox) == ([] if fail else ["1", "2", "3"])
+        async_to_sync(work)()
+        assert numbers(outbox)[-3:] == ["1", "2", "3"]
+
+    def test_a_mistake_in_such_code_is_logged(
+        self, outbox: Outbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken(Ticked):
+            def broadcast_with(self) -> Any:
+                raise LookupError("mine")
+
+        async def work() -> None:
+            Broken(1).dispatch()
+
+        async_to_sync(work)()
+        assert "Broken was not broadcast" in caplog.text
+        assert "LookupError: mine" in caplog.text
 
     def test_a_celery_task(self, outbox: Outbox, order: Order) -> None:
         app = Celery("tests", set_as_current=False)
@@ -249,6 +311,39 @@ class TestTransactions:
             order.delete()
         assert data(outbox) == [f'{{"order":{{"id":{pk},"status":"new"}},"tracking_code":""}}']
 
+    @pytest.mark.parametrize("held_in", ["itself", "a list", "a mapping"])
+    def test_a_row_that_is_deleted_meanwhile_keeps_its_channel(
+        self, outbox: Outbox, order: Order, held_in: str
+    ) -> None:
+        class OrdersGone(ShouldBroadcast):
+            orders: Any
+
+            class Meta:
+                fields = {"orders": ["id"]}  # noqa: RUF012
+
+            def broadcast_on(self) -> list[Order]:
+                rows = self.orders
+                return [*(rows.values() if isinstance(rows, dict) else rows)]
+
+            def broadcast_with(self) -> Any:
+                return {"ids": [row.pk for row in self.broadcast_on()]}
+
+        pk = order.pk
+        with transaction.atomic():
+            match held_in:
+                case "itself":
+                    OrderShipped(order).dispatch()
+                case "a list":
+                    OrdersGone([order]).dispatch()
+                case "a mapping":
+                    OrdersGone({"first": order}).dispatch()
+            order.delete()
+        (sent,) = outbox
+        assert sent.channels[0].endswith(f".{pk}")
+        assert str(pk) in sent.data
+        assert "None" not in sent.channels[0]
+        assert order.pk is None
+
     def test_now_still_waits_for_the_commit(self, outbox: Outbox) -> None:
         with transaction.atomic():
             TickedNow(1).dispatch()
@@ -295,6 +390,35 @@ class TestTransactions:
             OrdersShipped(2, Order.objects.using("other").all()).dispatch()
             assert outbox == []
         assert data(outbox) == [f'{{"number":{n},"orders":[{{"status":"new"}}]}}' for n in (1, 2)]
+
+    def test_so_does_a_model_among_other_values(self, outbox: Outbox) -> None:
+        class Moved(ShouldBroadcast):
+            _what: Any
+
+            def broadcast_on(self) -> Channel:
+                return Channel("orders")
+
+        order = Order.objects.using("other").create()
+        with transaction.atomic(using="other"):
+            for held in ({"first": order}, ("shipped", order), [{"rows": {order}}]):
+                Moved(held).dispatch()
+            assert outbox == []
+        assert len(outbox) == 3
+
+    def test_a_row_that_was_read_from_a_replica_waits_where_it_is_written(
+        self, outbox: Outbox, settings: Any
+    ) -> None:
+        order = Order.objects.create()
+        read = Order.objects.get(pk=order.pk)
+        read._state.db = "other"
+        settings.DATABASE_ROUTERS = [f"{__name__}.WritesToDefault"]
+        with undone():
+            OrderShipped(read).dispatch()
+        assert outbox == []
+        with transaction.atomic():
+            OrderShipped(read).dispatch()
+            assert outbox == []
+        assert len(outbox) == 1
 
     def test_so_does_a_model_that_is_not_shown(self, outbox: Outbox) -> None:
         class Hidden(ShouldBroadcast):
@@ -354,6 +478,21 @@ class TestWithoutAutocommit:
         transaction.commit()
         transaction.set_autocommit(True)  # which is when Django runs what waits
         assert numbers(outbox) == ["1"]
+
+    def test_where_nobody_switches_it_on_a_block_is_no_cure(
+        self, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection.ensure_connection()
+        monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+        transaction.set_autocommit(False)
+        try:
+            with pytest.raises(AutocommitOff) as raised, transaction.atomic():
+                Ticked(1).dispatch()
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
+        assert "atomic()" not in str(raised.value)
+        assert outbox == []
 
     def test_a_connection_that_was_never_opened_goes_by_its_settings(self, outbox: Outbox) -> None:
         def dispatch() -> None:

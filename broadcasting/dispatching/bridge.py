@@ -1,0 +1,57 @@
+"""From a running loop back to the sync thread that waits for it in ``async_to_sync()``.
+
+That thread is where Django keeps the connections and transactions of the whole call, so there
+alone can be seen whether an event has to wait for a commit. Nothing here waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+from collections.abc import Callable
+
+from asgiref.sync import AsyncToSync
+
+
+def loop_is_running() -> bool:
+    """Whether this thread runs an event loop, which may not be blocked."""
+    return _running_loop() is not None
+
+
+def submit_to_waiting_thread(work: Callable[[], object]) -> bool:
+    """Let the thread that waits for this loop run ``work`` before it goes on.
+
+    First in, first out. False where no loop runs, or no thread waits for it. ``work`` must
+    report its own failures.
+    """
+    loop = _running_loop()
+    if loop is None:
+        return False
+    # The same two places, in the same order, where sync_to_async() looks.
+    executor = getattr(AsyncToSync.executors, "current", None)
+    executor = executor or AsyncToSync.loop_thread_executors.get(loop)
+    if executor is None:
+        return False
+    try:
+        future = executor.submit(contextvars.copy_context().run, work)
+    except RuntimeError:  # a task that outlived the call: nobody waits any more
+        return False
+    _submitted.add(future)
+    future.add_done_callback(_submitted.discard)
+    return True
+
+
+def flush(timeout: float) -> bool:
+    """Wait up to ``timeout`` seconds for what was submitted; return whether all was done."""
+    return not concurrent.futures.wait(tuple(_submitted), timeout).not_done
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+_submitted: set[concurrent.futures.Future[object]] = set()
