@@ -163,7 +163,8 @@ def _converter(placeholder: Placeholder, annotation: Any) -> Convert:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         members = {str(member.value): member for member in annotation}
         return _fitting(name, annotation.__name__, members.__getitem__)
-    if annotation in _SCALARS:
+    # A type first: whatever else stands there may not even be hashable.
+    if isinstance(annotation, type) and annotation in _SCALARS:
         return _fitting(name, annotation.__name__, _SCALARS[annotation])
     raise _Unusable(f"the annotation of {name!r} is neither a model nor a type we can convert to")
 

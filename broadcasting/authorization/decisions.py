@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from difflib import get_close_matches
+from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
@@ -25,6 +26,7 @@ from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rules import Route, routes
 from broadcasting.conf import get_settings
+from broadcasting.encoding import public_values
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol.names import (
     ChannelKind,
@@ -113,6 +115,7 @@ def _ask(
         except (Refused, PermissionDenied, Http404) as error:
             detail = str(error) or type(error).__name__
             raise Refused(f"{route.name}: {detail}") from error
+        _check_answer(result, route)
         if result is False:
             raise Refused(f"{route.name} returned False for {_label(user)}")
         if result:
@@ -124,6 +127,19 @@ def _ask(
     _refuse_unknown(name, kind)
 
 
+def _check_answer(result: Any, route: Route) -> None:
+    """Raise TypeError for what is true only because a call or an ``await`` was forgotten."""
+    unasked = isawaitable(result) or isgenerator(result) or isasyncgen(result)
+    if not unasked and (not callable(result) or public_values(result) is not None):
+        return
+    if iscoroutine(result):
+        result.close()
+    raise TypeError(
+        f"{route.name} returned a {type(result).__name__}, which is no answer:"
+        " was a call or an 'await' forgotten?"
+    )
+
+
 def _user(route: Route, identity: Identity) -> Any:
     guards = get_settings().authorization.guards if route.guards is None else route.guards
     user = identity.user(guards)
@@ -131,7 +147,7 @@ def _user(route: Route, identity: Identity) -> Any:
         return user
     if not route.allow_anonymous:
         raise Refused("the visitor is a guest, whom this rule does not allow")
-    return identity.visitor()
+    return identity.guest(guards)
 
 
 def _refuse_unknown(name: str, kind: ChannelKind) -> NoReturn:

@@ -14,6 +14,7 @@ from inspect import isawaitable, isclass
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -30,46 +31,73 @@ class Identity:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self._users: dict[Guard, Any] = {}
+        self._users: dict[str | int, Any] = {}
 
     def user(self, guards: Sequence[Guard]) -> Any:
         """Return the first authenticated user that ``guards`` find, or None."""
         for guard in guards:
-            if guard not in self._users:
-                self._users[guard] = _ask(guard, self._request)
-            if self._users[guard] is not None:
-                return self._users[guard]
+            # A callable of somebody else's need not be hashable.
+            key = guard if isinstance(guard, str) else id(guard)
+            if key not in self._users:
+                self._users[key] = _ask(guard, self._request)
+            if self._users[key] is not None:
+                return self._users[key]
         return None
 
-    def visitor(self) -> Any:
-        """Return what Django calls the user of a guest, or None where there is no such thing."""
-        return getattr(self._request, "user", None)
+    def guest(self, guards: Sequence[Guard]) -> Any:
+        """Return what Django calls the user of a guest, or None where there is no such thing.
+
+        Whom the session knows is no guest's user unless the session is one of ``guards``.
+        """
+        user = getattr(self._request, "user", None)
+        if SESSION in guards or not is_authenticated(user):
+            return user
+        if not apps.is_installed("django.contrib.auth"):
+            return None
+        # Its models must not be imported before the apps are ready.
+        from django.contrib.auth.models import AnonymousUser
+
+        return AnonymousUser()
 
 
 class KnownIdentity(Identity):
     """An identity that is given instead of found, for tests."""
 
     def user(self, guards: Sequence[Guard]) -> Any:
-        user = self.visitor()
+        user = getattr(self._request, "user", None)
         return user if is_authenticated(user) else None
 
+    def guest(self, guards: Sequence[Guard]) -> Any:
+        return getattr(self._request, "user", None)
 
-def is_authenticated(user: Any) -> bool:
-    """Whether ``user`` is somebody. AnonymousUser is truthy, so truth is no test."""
-    # A guard may return something of its own, a device for instance.
-    return user is not None and bool(getattr(user, "is_authenticated", True))
+
+def is_authenticated(user: Any, *, unless_told: bool = True) -> bool:
+    """Whether ``user`` is somebody. AnonymousUser is truthy, so truth is not enough.
+
+    ``unless_told``: what counts for an object without ``is_authenticated``. A guard may return
+    something of its own, a device for instance; but True or False is nobody, and so is None
+    behind a lazy object.
+    """
+    if not user or isinstance(user, bool):
+        return False
+    return bool(getattr(user, "is_authenticated", unless_told))
 
 
 def find_guard(guard: Guard) -> Any:
     """Return the callable or class behind ``guard``. Raises ImproperlyConfigured."""
-    if not isinstance(guard, str):
-        return guard
-    try:
-        return import_string(guard)
-    except ImportError as error:
+    found: Any = guard
+    if isinstance(guard, str):
+        try:
+            found = import_string(guard)
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f"The guard {guard!r} is neither 'session' nor importable: {error}"
+            ) from error
+    if not callable(found) and not hasattr(found, "authenticate"):
         raise ImproperlyConfigured(
-            f"The guard {guard!r} is neither 'session' nor importable: {error}"
-        ) from error
+            f"The guard {guard!r} is a {type(found).__name__}, which cannot be called"
+        )
+    return found
 
 
 def settle(result: Any) -> Any:
@@ -82,7 +110,10 @@ async def _finish(awaitable: Any) -> Any:
 
 
 def _ask(guard: Guard, request: HttpRequest) -> Any:
-    user = getattr(request, "user", None) if guard == SESSION else _call(find_guard(guard), request)
+    if guard == SESSION:
+        user = getattr(request, "user", None)
+        return user if is_authenticated(user, unless_told=False) else None
+    user = _call(find_guard(guard), request)
     return user if is_authenticated(user) else None
 
 

@@ -87,7 +87,11 @@ def compile_pattern(text: str) -> Pattern:
         regex += f"(?P<{placeholder.name}>{placeholder.regex})"
     if not text:
         raise InvalidPattern("the pattern is empty")
-    return Pattern(text=text, placeholders=placeholders, regex=re.compile(regex))
+    try:
+        compiled = re.compile(regex)
+    except re.error as error:  # a path converter of somebody else's
+        raise InvalidPattern(f"{text!r} makes no regular expression: {error}") from error
+    return Pattern(text=text, placeholders=placeholders, regex=compiled)
 
 
 def _placeholder(text: str, part: str) -> Placeholder:

@@ -94,8 +94,9 @@ def _patterns() -> Iterator[CheckMessage]:
         if kind_of(literal) is not ChannelKind.PUBLIC:
             prefix = kind_of(literal).value
             yield CheckWarning(
-                f"The channel pattern {pattern.text!r} of {route.name} begins with {prefix!r},"
-                " which names are matched without, so it never matches.",
+                f"The channel pattern {pattern.text!r} of {route.name} begins with {prefix!r}:"
+                f" names are matched without it, so this rule decides about"
+                f" '{prefix}{prefix}...' only.",
                 hint=f"Leave {prefix!r} out; kinds= limits a rule to some kinds of channel.",
                 id="broadcasting.W013",
             )
@@ -123,15 +124,14 @@ def _signatures() -> Iterator[CheckMessage]:
 
 
 def _guards() -> Iterator[CheckMessage]:
-    used: dict[Guard, str] = dict.fromkeys(
-        get_settings().authorization.guards, "BROADCASTING['AUTHORIZATION']['GUARDS']"
-    )
-    for route in routes:
-        for guard in route.guards or ():
-            used.setdefault(guard, route.name)
-    for guard, place in used.items():
-        if guard == SESSION:
+    place = "BROADCASTING['AUTHORIZATION']['GUARDS']"
+    used = [(guard, place) for guard in get_settings().authorization.guards]
+    used += [(guard, route.name) for route in routes for guard in route.guards or ()]
+    seen: list[Guard] = [SESSION]
+    for guard, place in used:
+        if guard in seen:
             continue
+        seen.append(guard)
         try:
             find_guard(guard)
         except ImproperlyConfigured as error:

@@ -98,12 +98,13 @@ def _broadcasters() -> Iterator[CheckMessage]:
         except Exception as error:  # a backend of somebody else's raises what it likes
             yield _unusable(place, error)
             continue
-        named = getattr(broadcaster, "options", {}).get("application")
-        if isinstance(broadcaster, ChannelsBroadcaster) and named is not None:
-            yield from _application_of(place, named)
+        if isinstance(broadcaster, ChannelsBroadcaster):
+            yield from _application_of(place, broadcaster.options.get("application"))
 
 
-def _application_of(place: str, app_id: str) -> Iterator[CheckMessage]:
+def _application_of(place: str, app_id: str | None) -> Iterator[CheckMessage]:
+    if app_id is None:
+        return
     try:
         known = [application.id for application in get_applications().all()]
     except ImproperlyConfigured:  # said by the checks of the applications

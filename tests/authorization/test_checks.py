@@ -7,10 +7,13 @@ import pytest
 from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
 from django.urls import path
+from django.urls.converters import StringConverter
 
-from broadcasting.authorization import ChannelRoute, channel
+from broadcasting.authorization import ChannelRoute, channel, patterns
 from broadcasting.authorization.rules import Routes
 from broadcasting.checks import authorization as checks
+
+GUARD = 7
 
 urlpatterns = [path("elsewhere/", lambda request: None)]  # type: ignore[arg-type,return-value]
 
@@ -98,6 +101,37 @@ def test_e014_a_guard_that_is_nowhere(rules: Routes, settings: Any) -> None:
     messages = checks.check_rules()
     assert _ids(messages) == ["E014", "E014"]
     assert messages[0].msg.startswith("BROADCASTING['AUTHORIZATION']['GUARDS']")
+
+
+@pytest.mark.parametrize("guard", [["session"], 7, None, "tests.authorization.test_checks.GUARD"])
+def test_e014_a_guard_that_cannot_be_called(rules: Routes, guard: Any) -> None:
+    _rule("a", guards=[guard])
+    _rule("b", guards=[guard])
+    assert _ids(checks.check_rules()) == ["E014"]
+
+
+@pytest.mark.parametrize("annotation", [[int], {"a": 1}, 7])
+def test_e013_an_annotation_that_is_no_type(rules: Routes, annotation: Any) -> None:
+    def rule(user: Any, id: Any) -> bool:  # noqa: A002
+        return True
+
+    rule.__annotations__["id"] = annotation
+    channel("orders.{id}")(rule)
+    assert _ids(checks.check_rules()) == ["E013"]
+
+
+@pytest.mark.parametrize("regex", ["[0-9", "(?P<a>x)(?P<a>y)"])
+def test_e011_a_converter_without_a_regular_expression(
+    rules: Routes, monkeypatch: pytest.MonkeyPatch, regex: str
+) -> None:
+    class Broken(StringConverter):
+        pass
+
+    Broken.regex = regex
+    monkeypatch.setattr(patterns, "get_converters", lambda: {"broken": Broken()})
+    _rule("bad.{broken:b}")
+    assert _ids(checks.check_rules()) == ["E011"]
+    assert next(iter(rules)).match("bad.x") is None
 
 
 @pytest.mark.parametrize("pattern", ["private-orders.{order}", "orders:{order}", "orders.*", "a b"])

@@ -60,6 +60,47 @@ def test_false_and_exceptions_of_refusal_end_it(rules: Routes, result: Any) -> N
         assert str(result) in decision.reason
 
 
+async def _later() -> bool:
+    return False
+
+
+async def _many() -> Any:
+    yield False
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        lambda: _awaited(_later),
+        lambda: (number for number in ()),
+        lambda: _many(),
+        lambda: User.objects.exists,
+        lambda: User,
+    ],
+    ids=["an await", "a generator", "an async generator", "a call", "an instance"],
+)
+def test_what_was_not_asked_to_its_end_allows_nobody(rules: Routes, forgotten: Any) -> None:
+    second = _rule("orders.{b}", True)
+
+    @channel("orders.{a}", kinds="private")
+    def rule(user: Any, a: str) -> Any:
+        return forgotten()
+
+    rules._routes.reverse()
+    decision = _ask("private-orders.1")
+    assert (decision.status, decision.answer, second) == (500, None, [])
+    assert "forgotten" in decision.reason
+
+
+def _awaited(function: Any) -> Any:
+    """What an async rule returns that forgot the ``await`` of another call."""
+
+    async def rule() -> Any:
+        return function()
+
+    return rule()
+
+
 def test_an_exception_is_a_failure_and_ends_it(rules: Routes) -> None:
     error = KeyError("oops")
     _rule("orders.{a}", error)

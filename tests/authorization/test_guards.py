@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.test import Client
+from django.utils.functional import SimpleLazyObject
 
 from broadcasting.authorization import Identity, authorize, channel
 from broadcasting.authorization.rules import Routes
@@ -197,3 +198,41 @@ def test_a_bearer_token_works_through_the_view(client: Client, rules: Routes) ->
     good = client.post("/broadcasting/auth", data, headers={"Authorization": "Bearer ada"})
     assert good.json()["channel_data"] == '{"user_id":"1"}'
     assert client.post("/broadcasting/auth", data).status_code == 403
+
+
+@pytest.mark.parametrize("nobody", [lambda: None, lambda: False, lambda: True, lambda: 0])
+def test_a_lazy_user_that_is_nobody_is_a_guest(rules: Routes, nobody: Any) -> None:
+    channel("a")(lambda user: True)
+    lazy = SimpleLazyObject(nobody)
+    assert authorize(_request(lazy), "private-a", "1.1").status == 403
+
+
+def test_the_session_takes_users_only(rules: Routes) -> None:
+    channel("a")(lambda user: True)
+    assert authorize(_request(object()), "private-a", "1.1").status == 403
+
+
+@pytest.mark.parametrize("answer", [False, True, 0, ""])
+def test_a_guard_that_answers_a_question_names_nobody(rules: Routes, answer: Any) -> None:
+    channel("a", guards=[lambda request: answer])(lambda user: True)
+    assert authorize(_request(ADA), "private-a", "1.1").status == 403
+
+
+@pytest.mark.parametrize(("guards", "seen"), [([by_token], None), (["session"], 1)])
+def test_a_guest_is_not_whom_another_guard_would_have_found(
+    rules: Routes, guards: list[Any], seen: int | None
+) -> None:
+    users: list[Any] = []
+    channel("a", guards=guards, allow_anonymous=True)(lambda user: users.append(user) or True)
+    decision = authorize(_request(ADA), "private-a", "1.1")
+    assert decision.allowed
+    assert [user.pk for user in users] == [seen]
+    assert ("channel_data" in (decision.answer or {})) is (seen is not None)
+
+
+@pytest.mark.parametrize("guard", [["session"], 7, f"{HERE}.HERE"])
+def test_a_guard_that_cannot_be_called_is_a_mistake(rules: Routes, guard: Any) -> None:
+    channel("a", guards=[guard])(lambda user: True)
+    decision = authorize(_request(ADA), "private-a", "1.1")
+    assert decision.status == 500
+    assert isinstance(decision.error, ImproperlyConfigured)
