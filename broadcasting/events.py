@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -21,19 +19,10 @@ from django.utils.functional import cached_property as django_cached_property
 from broadcasting.channels import Targets
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
 from broadcasting.encoding import is_shown, public_values
+from broadcasting.forking import ForkSafeLock
 
 # Dataclasses are made step by step; nobody may use one that another thread has half made.
-_making = threading.RLock()
-
-
-def _after_fork() -> None:
-    # A lock that another thread held at the moment of a fork stays locked for ever.
-    global _making
-    _making = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_making = ForkSafeLock()
 
 
 def _make_dataclass(cls: type) -> None:

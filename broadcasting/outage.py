@@ -7,9 +7,10 @@ which tries for real. Knows nothing of what is transported. Safe from any thread
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+
+from broadcasting.forking import ForkSafeLock
 
 logger = logging.getLogger("broadcasting.outage")
 
@@ -31,7 +32,7 @@ class Outage:
 
         self._probe_seconds = probe_seconds
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._next_probe: float | None = None
 
     @property

@@ -14,6 +14,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from broadcasting.forking import ForkSafeLock
+
 T = TypeVar("T")
 
 
@@ -22,7 +24,7 @@ class BackgroundLoop:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid: int | None = None
 
@@ -47,12 +49,4 @@ class BackgroundLoop:
             return self._loop
 
 
-def _after_fork() -> None:
-    # A lock that another thread held at the moment of a fork stays locked for ever.
-    background._lock = threading.Lock()
-
-
 background = BackgroundLoop("broadcasting-background")
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterable
 
 from broadcasting.exceptions import NoServerHere
+from broadcasting.forking import ForkSafeLock
 
 logger = logging.getLogger("broadcasting.dispatching")
 
 failed: Counter[str] = Counter()
 """Failures of this process that nobody was told of by an exception, by event."""
 
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def report(
