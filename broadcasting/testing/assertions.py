@@ -67,11 +67,7 @@ class BroadcastAssertions(ABC):
         """
         expected = json.loads(encode(payload))
         records = self.assert_broadcast(event, on=on)
-        found = [
-            record
-            for record in records
-            if (_includes(record.payload, expected) if partial else record.payload == expected)
-        ]
+        found = [record for record in records if _equals(record.payload, expected, partial=partial)]
         if not found:
             left = "\n".join(f"  {record.data}" for record in records)
             self._fail(
@@ -132,10 +128,17 @@ def _is(record: Record, event: Event) -> bool:
     return record.name == event if isinstance(event, str) else isinstance(record.event, event)
 
 
-def _includes(actual: Any, expected: Any) -> bool:
+def _equals(actual: Any, expected: Any, *, partial: bool) -> bool:
+    """Compare JSON data; in Python True is 1, in a browser it is not."""
     if isinstance(expected, dict) and isinstance(actual, dict):
-        return all(key in actual and _includes(actual[key], expected[key]) for key in expected)
-    return bool(actual == expected)
+        same = expected.keys() <= actual.keys() if partial else expected.keys() == actual.keys()
+        return same and all(_equals(actual[k], expected[k], partial=partial) for k in expected)
+    if isinstance(expected, list) and isinstance(actual, list):
+        pairs = zip(actual, expected, strict=False)
+        return len(actual) == len(expected) and all(
+            _equals(a, e, partial=partial) for a, e in pairs
+        )
+    return bool(actual == expected) and isinstance(actual, bool) == isinstance(expected, bool)
 
 
 def _label(event: Event) -> str:

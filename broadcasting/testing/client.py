@@ -10,6 +10,9 @@
     async with PusherClient() as client:                 # async tests: the a-twins
         await client.asubscribe("orders")
         assert (await client.areceive()).data == {"id": 1}
+
+In a ``TestCase`` nothing ever commits, so events wait for ever: dispatch them inside its
+``captureOnCommitCallbacks(execute=True)``, or take ``TransactionTestCase``.
 """
 
 from __future__ import annotations
@@ -90,9 +93,11 @@ class PusherClient:
             "subprotocols": [],
         }
         self._socket: ApplicationCommunicator | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def aconnect(self) -> Self:
         """Open the socket and take the greeting. Raises SocketClosed if it is refused."""
+        self._loop = asyncio.get_running_loop()
         self._socket = ApplicationCommunicator(self._asgi or get_application(), self._scope)
         await self._socket.send_input({"type": "websocket.connect"})
         answer = await self._output()
@@ -257,6 +262,11 @@ class PusherClient:
     def _open_socket(self) -> ApplicationCommunicator:
         if self._socket is None:
             raise AssertionError("not connected: use the client as a context manager")
+        if asyncio.get_running_loop() is not self._loop:
+            raise AssertionError(
+                "the socket was opened in the other colour: after connect() use receive() and its"
+                " kin, after aconnect() their a-twins"
+            )
         return self._socket
 
     async def _output(self, timeout: float | None = None) -> Message:

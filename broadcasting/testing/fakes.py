@@ -80,6 +80,8 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         self._lock = threading.RLock()
         self._sent: list[Record] = []
         self._waiting: list[_Waiting] = []
+        # Connections, with what an outer fake had put in front of them.
+        self._watched: dict[BaseDatabaseWrapper, dict[str, Any]] = {}
 
     @property
     def sent(self) -> list[Record]:
@@ -111,6 +113,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         transaction.on_commit(waiting, using=connection.alias)
         with self._lock:
             self._waiting.append(waiting)
+            self._watch(connection)
         self._settle()
 
     def hand_on(self, batch: Batch) -> None:
@@ -132,6 +135,11 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         traceback: TracebackType | None,
     ) -> None:
         take_away(self)
+        with self._lock:
+            for connection, outer in self._watched.items():
+                del connection.savepoint_commit
+                vars(connection).update(outer)
+            self._watched = {}
         if error is None:
             # Whatever is ripe is asked now: a mistake in it must not pass unseen.
             self._settle()
@@ -153,6 +161,23 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
                 return function(*args, **kwargs)
 
         return cast("F", called)
+
+    def _watch(self, connection: BaseDatabaseWrapper) -> None:
+        """Settle when a block is left, so that an event shows what it would have shown then.
+
+        Inside a TestCase the program's outermost block is a savepoint.
+        """
+        if connection in self._watched:
+            return
+        name = "savepoint_commit"
+        self._watched[connection] = {k: v for k, v in vars(connection).items() if k == name}
+        leave = connection.savepoint_commit
+
+        def left(sid: str) -> None:
+            leave(sid)
+            self._settle()
+
+        connection.savepoint_commit = left  # type: ignore[method-assign]
 
     def _record(self, batch: Batch) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import Client, TestCase, TransactionTestCase
 
 from broadcasting import PresenceChannel, PrivateChannel, ShouldBroadcast, broadcast
@@ -337,10 +337,8 @@ class TestInTestCase(BroadcastingTestMixin, TestCase):
         )
 
     def test_a_mistake_in_a_payload_shows_when_it_is_sent(self) -> None:
-        with transaction.atomic():
+        with pytest.raises(PayloadError), transaction.atomic(), transaction.atomic():
             Ticked(object()).dispatch()  # type: ignore[arg-type]
-        with pytest.raises(PayloadError):
-            _ = self.broadcasts.sent
         assert self.broadcasts.sent == []
 
     def test_a_mistake_is_not_hidden_by_a_fake_that_nobody_asks(self) -> None:
@@ -352,7 +350,7 @@ class TestInTestCase(BroadcastingTestMixin, TestCase):
     def test_an_error_in_the_with_is_the_one_that_is_raised(self) -> None:
         @fake()
         def broken() -> None:
-            with transaction.atomic():
+            with transaction.atomic(savepoint=False):
                 Ticked(object()).dispatch()  # type: ignore[arg-type]
             raise Undone
 
@@ -366,9 +364,48 @@ class TestInTestCase(BroadcastingTestMixin, TestCase):
         order.status = "returned"
         broadcasts.assert_payload(OrderShipped, {"order": {"status": "shipped"}}, partial=True)
 
+    def test_a_truth_is_no_number(self) -> None:
+        Ticked(True).dispatch()
+        self.broadcasts.assert_payload(Ticked, {"number": True})
+        for partial in (True, False):
+            with pytest.raises(AssertionError):
+                self.broadcasts.assert_payload(Ticked, {"number": 1}, partial=partial)
+
+    def test_what_is_changed_after_its_block_was_sent_as_it_was(self) -> None:
+        order = Order.objects.create(status="shipped")
+        pk = order.pk
+        with transaction.atomic():
+            OrderShipped(order).dispatch()
+        order.status = "returned"
+        order.delete()
+        self.broadcasts.assert_broadcast(OrderShipped, on=PrivateChannel(f"orders.{pk}"))
+        self.broadcasts.assert_payload(OrderShipped, {"order": {"status": "shipped"}}, partial=True)
+
+    def test_fakes_in_fakes_leave_the_connection_as_it_was(self) -> None:
+        with fake() as outer:
+            with transaction.atomic():
+                OrderShipped(Order(pk=1)).dispatch()
+                with fake(only=Ticked) as inner, transaction.atomic():
+                    Ticked(2).dispatch()
+            with transaction.atomic():
+                Ticked(3).dispatch()
+        assert [record.name for record in inner.sent] == ["Ticked"]
+        assert [record.name for record in outer.sent] == ["OrderShipped", "Ticked"]
+        assert "savepoint_commit" not in vars(connections["default"])
+
+    def test_nothing_is_sent_while_the_block_is_bound_to_fail(self) -> None:
+        with transaction.atomic():
+            with transaction.atomic():
+                Ticked(1).dispatch()
+            transaction.set_rollback(True)
+            assert self.numbers() == []
+        assert (self.numbers(), self.waiting()) == ([], [])
+
     async def test_async_tests_work_too(self) -> None:
         await Ticked(1).adispatch()
         assert self.numbers() == [1]
+        Ticked(2).dispatch()
+        assert self.numbers() == [1, 2]
 
     def test_clear_forgets_what_waits(self) -> None:
         with transaction.atomic():

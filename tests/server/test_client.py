@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import TestCase
@@ -26,3 +28,14 @@ class AnOrderInATransaction(TestCase):
         order = Order.objects.create(customer=User.objects.create_user("buyer"))
         with PusherClient() as client, pytest.raises(AssertionError, match="returned False"):
             client.subscribe(f"private-orders.{order.pk}", user=User.objects.create_user("eve"))
+
+
+def test_the_colours_of_one_socket_are_not_mixed():
+    client = PusherClient().connect()
+    try:
+        with pytest.raises(AssertionError, match="the other colour"):
+            asyncio.run(client.areceive())
+        client.send({"event": "pusher:ping"})
+        assert client.receive().event == "pusher:pong"
+    finally:
+        client.close()
