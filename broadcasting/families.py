@@ -45,8 +45,24 @@ class OneBackend(Generic[T]):
 
     def _make(self) -> T:
         entry = self._entry(get_settings())
-        backend: T = import_backend(self._path, self._short_names, entry)(entry.options)
+        backend: T = make_backend(self._path, self._short_names, entry)
         return backend
+
+
+def make_backend(path: str, short_names: Mapping[str, str], entry: BackendSettings) -> Any:
+    """Return what ``entry`` describes, an instance of its class.
+
+    The class may name in ``known_options`` what ``OPTIONS`` may hold; None stands for whatever
+    it likes. Raises ImproperlyConfigured for anything else, and as import_backend() does.
+    """
+    cls = import_backend(path, short_names, entry)
+    known = getattr(cls, "known_options", None)
+    if known is not None and (unknown := entry.options.keys() - known):
+        raise ImproperlyConfigured(
+            f"BROADCASTING{path}: {entry.backend!r} has no option"
+            f" {', '.join(sorted(map(repr, unknown)))}; known: {', '.join(sorted(known)) or 'none'}"
+        )
+    return cls(entry.options)
 
 
 def import_backend(path: str, short_names: Mapping[str, str], entry: BackendSettings) -> Any:

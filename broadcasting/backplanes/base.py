@@ -19,6 +19,9 @@ Receiver = Callable[[Envelope], None]
 class BaseBackplane(ABC):
     """Carry envelopes between processes."""
 
+    known_options: ClassVar[frozenset[str] | None] = None
+    """Keys that ``OPTIONS`` may have; None: whatever the backplane likes."""
+
     crosses_processes: ClassVar[bool] = True
     """Whether an envelope published in one process reaches nodes in another."""
 

@@ -11,7 +11,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-import threading
 from collections.abc import Awaitable, Mapping
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -25,6 +24,7 @@ from broadcasting.backplanes.base import BaseBackplane, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.forking import ForkSafeLock
 from broadcasting.outage import Outage
 
 logger = logging.getLogger("broadcasting.backplane")
@@ -45,6 +45,9 @@ def group_name(app_id: str, channel: str) -> str:
 class ChannelLayerBackplane(BaseBackplane):
     """``OPTIONS``: ``alias`` of CHANNEL_LAYERS; ``join_timeout`` and ``retry_delay``, seconds."""
 
+    known_options: ClassVar[frozenset[str] | None] = frozenset(
+        {"alias", "join_timeout", "retry_delay"}
+    )
     crosses_processes: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -54,7 +57,7 @@ class ChannelLayerBackplane(BaseBackplane):
         self.unreadable = 0
         """Envelopes that this process could not read: another version, or not ours."""
 
-        self._making = threading.Lock()
+        self._making = ForkSafeLock()
         self._outage = Outage("backplane", probe_seconds=self.retry_delay)
         self._node_loop: asyncio.AbstractEventLoop | None = None
 

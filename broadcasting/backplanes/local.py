@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from broadcasting.backplanes.base import BaseBackplane, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.exceptions import NoServerHere
+from broadcasting.forking import ForkSafeLock
 
 CURES = (
     "The 'local' backplane reaches only sockets held by the same process, and this process"
@@ -28,10 +28,11 @@ CURES = (
 class LocalBackplane(BaseBackplane):
     """Thread-safe delivery to the nodes of this process."""
 
+    known_options: ClassVar[frozenset[str] | None] = frozenset()
     crosses_processes: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._nodes: tuple[LocalSubscription, ...] = ()
         self._expecting = False
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.conf import get_settings, on_change
-from broadcasting.families import import_backend
+from broadcasting.families import make_backend
 
 __all__ = ["BaseBroadcaster", "broadcasters"]
 
@@ -43,9 +43,9 @@ class Broadcasters:
         if alias not in entries:
             known = ", ".join(sorted(entries))
             raise ImproperlyConfigured(f"No broadcaster is called {alias!r}; known: {known}")
-        entry = entries[alias]
-        cls = import_backend(f"['BROADCASTERS'][{alias!r}]", SHORT_NAMES, entry)
-        broadcaster: BaseBroadcaster = cls(entry.options)
+        broadcaster: BaseBroadcaster = make_backend(
+            f"['BROADCASTERS'][{alias!r}]", SHORT_NAMES, entries[alias]
+        )
         return broadcaster
 
 

@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
-
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
 
@@ -22,12 +20,6 @@ class BaseBroadcaster(ABC):
     """Keys that ``OPTIONS`` may have; None: whatever the driver likes."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        known = self.known_options
-        if known is not None and (unknown := options.keys() - known):
-            raise ImproperlyConfigured(
-                f"{type(self).__name__} has no option {', '.join(sorted(map(repr, unknown)))};"
-                f" known: {', '.join(sorted(known)) or 'none'}"
-            )
         self.options = options
 
     def check(self, broadcast: Broadcast) -> None:  # noqa: B027

@@ -35,7 +35,9 @@ class EventOptions:
     backoff: tuple[float, ...] = (1, 5)
     """Waits between attempts; the last one repeats."""
 
-    expires: float = 60
+    expires: float | None = None
+    """Seconds that its job may wait; None: as the queue says."""
+
     after_commit: bool = True
     """Whether to wait for the commit of the transaction around the dispatch."""
 

@@ -7,16 +7,20 @@ payload is plain JSON data. Queues know nothing of events, broadcasters or chann
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
 
 Payload = dict[str, Any]
 Job = Callable[[Payload], None]
 AsyncJob = Callable[[Payload], Awaitable[None]]
 
 DEFAULT_NAME = "broadcasts"
+DEFAULT_EXPIRES = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class JobOptions:
     backoff: tuple[float, ...] = (1, 5)
     """Waits between attempts; the last one repeats."""
 
-    expires: float = 60
+    expires: float | None = None
     """A job that has waited longer than this is dropped: old news is no news."""
 
     label: str = ""
@@ -38,7 +42,14 @@ class JobOptions:
 
 
 class BaseQueue(ABC):
-    """Run jobs later, here or in another process."""
+    """Run jobs later, here or in another process.
+
+    ``OPTIONS`` of every queue: ``queue``, where jobs wait that name none of their own (default
+    ``broadcasts``); ``expires``, seconds after which those that name no other are dropped (60).
+    """
+
+    known_options: ClassVar[frozenset[str] | None] = None
+    """Keys that ``OPTIONS`` may have; None: whatever the queue likes."""
 
     leaves_process: bool = True
     """Whether jobs run in another process than the one that pushed them."""
@@ -48,13 +59,31 @@ class BaseQueue(ABC):
         self.default_name: str = options.get("queue", DEFAULT_NAME)
         """Where jobs wait that name no queue of their own."""
 
+        self.default_expires = _seconds(options.get("expires", DEFAULT_EXPIRES))
+        """How long jobs may wait that do not say."""
+
+    def expires(self, options: JobOptions) -> float:
+        """Return how many seconds a job with ``options`` may wait."""
+        return self.default_expires if options.expires is None else options.expires
+
     @abstractmethod
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
-        """Hand a job on within ``PUBLISH_TIMEOUT``. Raises QueueUnavailable."""
+        """Hand a job on. Raises QueueUnavailable.
+
+        A queue with a transport of its own keeps to ``PUBLISH_TIMEOUT``.
+        """
 
     @abstractmethod
     async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
         """See push(). A queue that runs jobs at once must not block the loop."""
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ImproperlyConfigured(
+            f"BROADCASTING['QUEUE']['OPTIONS']['expires'] must be seconds above 0, not {value!r}"
+        )
+    return value
 
 
 _jobs: dict[str, tuple[Job, AsyncJob | None]] = {}

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import weakref
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import PublishError, QueueUnavailable
+from broadcasting.forking import ForkSafeLock
 from broadcasting.outage import Outage
 from broadcasting.queues.base import BaseQueue, JobOptions, Payload, run
 
 try:
     from celery import Task, current_app, shared_task
     from kombu.connection import ConnectionPool
+    from kombu.exceptions import LimitExceeded, OperationalError
     from kombu.pools import ProducerPool
 except ImportError as error:
     raise ImproperlyConfigured(
@@ -58,41 +59,55 @@ def run_job(
             countdown=backoff[min(attempt, len(backoff) - 1)],
             max_retries=tries - 1,
             retry_policy=_TRY_ONCE,
+            **_shown(job, self.request.shadow),
         ) from error
 
 
+def _shown(job: str, label: str | None) -> dict[str, Any]:
+    """Return what workers and monitors see of a job, where its payload has no business."""
+    return {"argsrepr": repr((job, label or "")), "shadow": label or None}
+
+
 class CeleryQueue(BaseQueue):
-    """``OPTIONS``: ``queue``, where jobs wait that name none (default ``broadcasts``)."""
+    """One message for each job, on the broker of the project's Celery application."""
+
+    known_options: ClassVar[frozenset[str] | None] = frozenset({"queue", "expires"})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self._outage = Outage("queue")
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._pool: ProducerPool | None = None
         _queues.add(self)
 
+    @property
+    def leaves_process(self) -> bool:  # type: ignore[override]
+        """Not with ``task_always_eager``, which runs jobs at once and asks no broker."""
+        return not current_app.conf.task_always_eager
+
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
+        was_down = self._outage.down
         if not self._outage.allows():
             raise QueueUnavailable("The broker did not answer the last time it was tried")
         timeout = get_settings().publish_timeout
         pool = self._ready(timeout)
-        # To workers and monitors, where a payload has no business.
-        shown: dict[str, Any] = {"argsrepr": repr((job, options.label))}
         try:
             with pool.acquire(block=True, timeout=timeout) as producer:
+                # Others have found out while this one waited for its turn.
+                if self._outage.down and not was_down:
+                    raise QueueUnavailable("The broker did not answer a moment ago")
                 run_job.apply_async(
                     args=(job, payload, options.tries, list(options.backoff)),
                     producer=producer,
                     queue=options.queue or self.default_name,
-                    expires=options.expires,
+                    expires=self.expires(options),
                     serializer="json",
-                    shadow=options.label or None,
                     ignore_result=True,
                     retry=True,
                     retry_policy=_TRY_ONCE,
-                    **shown,
+                    **_shown(job, options.label),
                 )
-        except Exception as error:
+        except _transport_errors(pool) as error:
             self._failed(pool, error)
         self._outage.succeeded()
 
@@ -101,12 +116,11 @@ class CeleryQueue(BaseQueue):
         await asyncio.to_thread(self.push, job, payload, options)
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: locks may be held, sockets belong to the parent."""
+        """Begin anew in a forked child, since the sockets belong to the parent."""
         if self._pool is not None:
             # Kept alive, since closing it would hang up on the parent's broker too.
             _inherited.append(self._pool)
         self._pool = None
-        self._lock = threading.Lock()
         self._outage = Outage("queue")
 
     def _ready(self, timeout: float) -> ProducerPool:
@@ -139,6 +153,15 @@ class CeleryQueue(BaseQueue):
                 self._pool = None
         reason = str(error) or type(error).__name__
         raise QueueUnavailable(f"The broker did not take the job: {reason}") from error
+
+
+def _transport_errors(pool: ProducerPool) -> tuple[type[Exception], ...]:
+    """Return what tells of a broker that is away; anything else is a mistake in the program."""
+    connection = pool.connections.connection
+    known: set[Any] = {OperationalError, LimitExceeded, OSError}
+    known |= {*connection.connection_errors, *connection.channel_errors}
+    # Listed by kombu for a race of its own; and what a queue that is not declared raises.
+    return tuple(known - {KeyError})
 
 
 def _after_fork() -> None:

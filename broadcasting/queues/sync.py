@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from broadcasting.queues.base import BaseQueue, JobOptions, Payload, arun, run
 
 
 class SyncQueue(BaseQueue):
     """Run jobs where they are pushed."""
 
+    known_options: ClassVar[frozenset[str] | None] = frozenset({"queue", "expires"})
     leaves_process = False
 
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:

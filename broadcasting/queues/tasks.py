@@ -1,7 +1,7 @@
 """Jobs through Django's tasks framework: ``django.tasks``, or ``django-tasks`` on Django 5.2.
 
-``OPTIONS``: ``backend``, an alias of ``TASKS`` (default ``default``), and ``queue``. What a
-push may cost is the backend's own affair. Knows nothing of what the jobs do.
+``OPTIONS``: ``backend``, an alias of ``TASKS`` (default ``default``), ``queue`` and ``expires``.
+What a push may cost is the backend's own affair. Knows nothing of what the jobs do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
@@ -99,6 +99,8 @@ run_job: Any = framework.task(
 class TasksQueue(BaseQueue):
     """Enqueue every job as one task, ``broadcasting.queues.tasks.run_job``."""
 
+    known_options: ClassVar[frozenset[str] | None] = frozenset({"backend", "queue", "expires"})
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self.alias = backend_alias()
@@ -111,7 +113,7 @@ class TasksQueue(BaseQueue):
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
         task = self._task(options)
         try:
-            result = task.enqueue(*_arguments(job, payload, options))
+            result = task.enqueue(*self._arguments(job, payload, options))
         except Exception as error:  # each backend raises its own transport's errors
             raise _unavailable(error) from error
         _check(result)
@@ -119,7 +121,7 @@ class TasksQueue(BaseQueue):
     async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
         task = self._task(options)
         try:
-            result = await task.aenqueue(*_arguments(job, payload, options))
+            result = await task.aenqueue(*self._arguments(job, payload, options))
         except Exception as error:
             raise _unavailable(error) from error
         _check(result)
@@ -128,9 +130,9 @@ class TasksQueue(BaseQueue):
         # Raises Django's InvalidTask for a queue that the backend does not have.
         return run_job.using(backend=self.alias, queue_name=options.queue or self.default_name)
 
-
-def _arguments(job: str, payload: Payload, options: JobOptions) -> tuple[Any, ...]:
-    return job, payload, options.tries, [*options.backoff], time.time() + options.expires
+    def _arguments(self, job: str, payload: Payload, options: JobOptions) -> tuple[Any, ...]:
+        expires_at = time.time() + self.expires(options)
+        return job, payload, options.tries, [*options.backoff], expires_at
 
 
 def _unavailable(error: Exception) -> QueueUnavailable:

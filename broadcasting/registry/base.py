@@ -35,6 +35,9 @@ class Left:
 class BaseRegistry(ABC):
     """Occupancy and members of channels."""
 
+    known_options: ClassVar[frozenset[str] | None] = None
+    """Keys that ``OPTIONS`` may have; None: whatever the registry likes."""
+
     crosses_processes: ClassVar[bool] = True
 
     @abstractmethod

@@ -19,6 +19,7 @@ Key = tuple[str, str]
 class MemoryRegistry(BaseRegistry):
     """Plain dictionaries; socket ids in the order they joined, the newest last."""
 
+    known_options: ClassVar[frozenset[str] | None] = frozenset()
     crosses_processes: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -105,6 +105,13 @@ class TestTheDict:
         )
         assert message.hint == "Got 'fast'."
 
+    @pytest.mark.parametrize("family", ["BROADCASTERS", "QUEUE", "BACKPLANE", "REGISTRY"])
+    def test_what_stands_in_the_place_of_a_backend_is_not_shown(self, family: str) -> None:
+        url = "redis://:hunter2@localhost"
+        message = only("E005", {family: {"default": url} if family == "BROADCASTERS" else url})
+        assert "hunter2" not in f"{message.msg} {message.hint}"
+        assert message.hint == "Got a str."
+
     def test_a_dict_that_is_none_is_told(self) -> None:
         with override_settings(BROADCASTING=[]):
             (message,) = run_checks(tags=["broadcasting"])
@@ -206,6 +213,19 @@ class TestBackends:
         message = only("E002", {"BROADCASTERS": given})
         assert message.msg.startswith("BROADCASTING['BROADCASTERS']['default']: ")
         assert "no option 'app'" in message.msg
+
+    @pytest.mark.parametrize(
+        ("family", "backend"),
+        [("QUEUE", "sync"), ("BACKPLANE", "local"), ("REGISTRY", "memory")],
+    )
+    def test_so_it_is_in_every_family(self, family: str, backend: str) -> None:
+        message = only("E002", {family: {"BACKEND": backend, "OPTIONS": {"quue": "x"}}})
+        assert "no option 'quue'" in message.msg
+
+    @pytest.mark.parametrize("expires", ["60", 0, -1, True, None])
+    def test_a_wait_that_is_none_is_told(self, expires: Any) -> None:
+        message = only("E002", {"QUEUE": {"BACKEND": "sync", "OPTIONS": {"expires": expires}}})
+        assert "must be seconds above 0" in message.msg
 
     @pytest.mark.parametrize(
         ("options", "said"), [({}, ": 'url' is missing"), ({"url": ""}, ": LookupError: no such")]

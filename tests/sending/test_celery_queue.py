@@ -9,12 +9,14 @@ import signal
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from celery import Celery, current_app
-from celery.exceptions import Retry
+from celery.exceptions import QueueNotFound, Retry
 
 from broadcasting.broadcasts import Broadcast
 from broadcasting.exceptions import BackplaneUnavailable, QueueUnavailable
@@ -113,6 +115,22 @@ class TestMessages:
         (message,) = jobs(valkey, "broadcasts")
         assert message["headers"]["expires"] is not None
 
+    def test_how_long_they_may_wait_is_an_option_and_the_events(
+        self, app: Celery, valkey: Valkey, configure: Any
+    ) -> None:
+        class Lasting(Ticked):
+            class Meta:
+                expires = 3_000
+
+        configure(QUEUE={"BACKEND": "celery", "OPTIONS": {"expires": 600}})
+        Ticked(1).dispatch()
+        Lasting(2).dispatch()
+        waits = [
+            datetime.fromisoformat(message["headers"]["expires"]) - datetime.now(UTC)
+            for message in jobs(valkey, "broadcasts")
+        ]
+        assert [round(wait.total_seconds() / 100) for wait in waits] == [30, 6]
+
     def test_the_default_queue_is_an_option(
         self, app: Celery, valkey: Valkey, configure: Any
     ) -> None:
@@ -203,6 +221,56 @@ class TestOutage:
         push(None)
         assert len(jobs(valkey, "broadcasts")) == 3
 
+    def test_a_mistake_of_the_program_is_no_outage(self, app: Celery, valkey: Valkey) -> None:
+        app.conf.task_create_missing_queues = False
+        app.conf.task_queues = {"broadcasts": {}}
+        with pytest.raises(QueueNotFound, match="typo"):
+            Ticked(1).on_queue("typo").dispatch()
+        Ticked(2).dispatch()
+        assert len(jobs(valkey, "broadcasts")) == 1
+
+    def test_a_crowd_is_held_no_longer_than_one(
+        self, own_app: Celery, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("broadcasting.queues.celery.POOL_SIZE", 2)
+        configured = get_queue()
+        assert isinstance(configured, CeleryQueue)
+        asked: list[float] = []
+        publish = own_app.amqp.send_task_message
+
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            asked.append(time.perf_counter())
+            return publish(*args, **kwargs)
+
+        monkeypatch.setattr(own_app.amqp, "send_task_message", counting)
+        with frozen(own_valkey), ThreadPoolExecutor(8) as threads:
+            held = [*threads.map(lambda _: push(), range(8))]
+        # Those who waited for their turn did not ask the broker that had failed the others.
+        assert len(asked) <= 4
+        assert max(held) < 0.5
+
+    def test_a_connection_that_timed_out_is_not_used_again(
+        self, own_app: Celery, own_valkey: Valkey
+    ) -> None:
+        queue = get_queue()
+        assert isinstance(queue, CeleryQueue)
+        push(None)
+        before = queue._pool
+        with frozen(own_valkey):
+            push()
+        recover()
+        assert queue._pool is not before
+
+    def test_eager_tasks_stay_in_the_process(
+        self, app: Celery, valkey: Valkey, outbox: list[Broadcast], configure: Any
+    ) -> None:
+        configure(QUEUE={"BACKEND": "celery"}, DEFAULT_BROADCASTER="locmem")
+        assert get_queue().leaves_process
+        app.conf.task_always_eager = True
+        assert not get_queue().leaves_process
+        Ticked(1).dispatch()
+        assert len(outbox) == 1
+
 
 class TestTask:
     """The body, run eagerly; a worker process is another test's."""
@@ -246,18 +314,22 @@ class TestTask:
         request: dict[str, Any] = {
             "retries": retries,
             "called_directly": False,
-            "args": ("failing", {}, 9, [1, 5]),
+            "args": ("failing", {"data": "4711"}, 9, [1, 5]),
             "kwargs": {},
             "delivery_info": {"exchange": "", "routing_key": "realtime"},
+            "shadow": "shop.OrderShipped",
         }
+        payload = {"data": "4711"}
         run_job.push_request(**request)
         try:
             with pytest.raises(Retry) as raised:
-                run_job.run("failing", {}, 9, [1, 5])
+                run_job.run("failing", payload, 9, [1, 5])
         finally:
             run_job.pop_request()
         assert raised.value.when == countdown
         (message,) = jobs(valkey, "realtime")
+        assert message["headers"]["shadow"] == "shop.OrderShipped"
+        assert "4711" not in json.dumps(message["headers"])
         assert message["headers"]["retries"] == retries + 1
 
 
