@@ -204,8 +204,9 @@ def _values(
 
 
 def _wrong(path: str, expected: str, value: Any) -> Problem:
-    # Whole dicts and lists are not shown: there may be secrets in them.
-    plain = isinstance(value, str | int | float | None)
+    # Whole dicts and lists are not shown, nor what stands in their place: there may be secrets.
+    plain = isinstance(value, int | float | None)
+    plain |= isinstance(value, str) and _ENTRY not in expected and path != "APPLICATIONS"
     got = repr(value) if plain else f"a {type(value).__name__}"
     return Problem(path=path, message=f"must be {expected}", hint=f"Got {got}.")
 

@@ -23,7 +23,7 @@ class PublishError(BroadcastingError):
     """An event could not be handed on.
 
     After a timeout nobody knows: a broker or backplane that was frozen may still do what it
-    was told when it wakes up. Otherwise the event reached nobody through this call.
+    was told when it wakes up. An event for several channels may have reached the first of them.
     """
 
 

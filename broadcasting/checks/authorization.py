@@ -125,7 +125,9 @@ def _signatures() -> Iterator[CheckMessage]:
 
 def _guards() -> Iterator[CheckMessage]:
     place = "BROADCASTING['AUTHORIZATION']['GUARDS']"
-    used = [(guard, place) for guard in get_settings().authorization.guards]
+    used: list[tuple[Guard, str]] = [
+        (guard, place) for guard in get_settings().authorization.guards
+    ]
     used += [(guard, route.name) for route in routes for guard in route.guards or ()]
     seen: list[Guard] = [SESSION]
     for guard, place in used:

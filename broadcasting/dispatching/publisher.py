@@ -43,6 +43,11 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._waiting: queue.Queue[Work] = queue.Queue(self._max_waiting)
 
+    @property
+    def unfinished(self) -> int:
+        """How many pieces of work wait or are being done."""
+        return self._waiting.unfinished_tasks
+
     def submit(self, work: Work) -> None:
         """Run ``work`` soon. Never blocks and never raises."""
         self._start()
@@ -53,15 +58,11 @@ class Publisher:
             logger.error("Dropped an event: %s others wait to be handed on", self._max_waiting)
 
     def flush(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds until what was submitted so far is done."""
+        """Wait up to ``timeout`` seconds until nothing waits or is being done."""
         if self._thread is None or threading.current_thread() is self._thread:
             return True
-        done = threading.Event()
-        try:
-            self._waiting.put(done.set, timeout=timeout)
-        except queue.Full:
-            return False
-        return done.wait(timeout)
+        with self._waiting.all_tasks_done:
+            return self._waiting.all_tasks_done.wait_for(lambda: self.unfinished == 0, timeout)
 
     def _start(self) -> None:
         if self._thread is not None:
@@ -83,6 +84,7 @@ class Publisher:
             finally:
                 # A queue that keeps its jobs in the database opened one for this thread.
                 close_old_connections()
+                self._waiting.task_done()
             del work
 
 
@@ -90,4 +92,14 @@ publisher = Publisher()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=publisher.reset)
-atexit.register(publisher.flush, EXIT_SECONDS)
+
+
+@atexit.register
+def finish(timeout: float = EXIT_SECONDS) -> None:
+    """Wait for what was dispatched on running loops before the process ends; log what is lost."""
+    if not publisher.flush(timeout):
+        logger.error(
+            "The process ends, and %s of its events were not handed on within %s s",
+            publisher.unfinished,
+            timeout,
+        )

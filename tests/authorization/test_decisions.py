@@ -72,7 +72,7 @@ async def _many() -> Any:
     "forgotten",
     [
         lambda: _awaited(_later),
-        lambda: (number for number in ()),
+        lambda: (each for each in "ab"),
         lambda: _many(),
         lambda: User.objects.exists,
         lambda: User,

@@ -223,7 +223,12 @@ def test_a_guest_is_not_whom_another_guard_would_have_found(
     rules: Routes, guards: list[Any], seen: int | None
 ) -> None:
     users: list[Any] = []
-    channel("a", guards=guards, allow_anonymous=True)(lambda user: users.append(user) or True)
+
+    @channel("a", guards=guards, allow_anonymous=True)
+    def rule(user: Any) -> bool:
+        users.append(user)
+        return True
+
     decision = authorize(_request(ADA), "private-a", "1.1")
     assert decision.allowed
     assert [user.pk for user in users] == [seen]

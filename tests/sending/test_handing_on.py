@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,6 +268,25 @@ class TestPublisher:
         assert "could not be handed on" in caplog.text
         publisher.submit(lambda: None)
         assert publisher.flush(5)
+
+    def test_a_process_that_ends_too_early_says_what_it_loses(self) -> None:
+        code = (
+            "import django; django.setup()\n"
+            "import logging, sys, time; logging.basicConfig(stream=sys.stderr)\n"
+            "from broadcasting.dispatching import publisher\n"
+            "publisher.finish.__defaults__ = (0.05,)\n"
+            "for _ in range(3): publisher.publisher.submit(lambda: time.sleep(5))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+            cwd=Path(__file__).parents[2],
+        )
+        assert "3 of its events were not handed on" in done.stderr
 
     def test_nothing_to_flush_is_flushed(self) -> None:
         assert Publisher().flush(0)
