@@ -44,6 +44,9 @@ class BaseBackplane(ABC):
 class Subscription(ABC):
     """One node's end of a backplane. Used on the node's event loop only."""
 
+    selective: ClassVar[bool] = True
+    """Whether only topics that were joined arrive; False: everything does, nobody need join."""
+
     @abstractmethod
     async def join(self, app_id: str, channel: str) -> None:
         """Receive envelopes for ``channel`` from now on. Raises BackplaneUnavailable."""

@@ -72,6 +72,8 @@ class LocalBackplane(BaseBackplane):
 class LocalSubscription(Subscription):
     """A node of this process. It gets every envelope; its hub knows who listens."""
 
+    selective: ClassVar[bool] = False
+
     def __init__(
         self, backplane: LocalBackplane, receive: Receiver, loop: asyncio.AbstractEventLoop
     ) -> None:

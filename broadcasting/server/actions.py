@@ -30,7 +30,7 @@ async def handle(node: Node, connection: Connection, message: ClientMessage) -> 
         case Unsubscribe(channel=channel):
             await node.unsubscribe(connection, channel)
         case Ping():
-            connection.send(PONG_FRAME)
+            connection.reply(PONG_FRAME)
         case Pong():
             pass  # hearing anything at all has proved the peer alive
 
@@ -38,13 +38,11 @@ async def handle(node: Node, connection: Connection, message: ClientMessage) -> 
 async def subscribe(node: Node, connection: Connection, message: Subscribe) -> None:
     """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
     protocol = connection.protocol
-    channel = message.channel
     member = protocol.authorize(message)
-    if channel not in protocol.subscriptions:
-        await node.subscribe(connection, channel, member)
-        return
-    members = await node.members(connection, channel) if member else None
-    connection.send_text(messages.subscription_succeeded(channel, members))
+    if message.channel in protocol.subscriptions:
+        await node.resubscribe(connection, message.channel, member)
+    else:
+        await node.subscribe(connection, message.channel, member)
 
 
 async def relay(node: Node, connection: Connection, message: ClientEvent) -> None:

@@ -33,15 +33,18 @@ class Hub:
             del self._listeners[topic]
 
     def send(self, topic: Topic, frame: Frame, except_socket: str | None = None) -> int:
-        """Hand ``frame`` to every listener but ``except_socket``; return how many there were."""
+        """Hand ``frame`` to every listener but ``except_socket``; return how many got it."""
         listeners = self._listeners.get(topic)
         if not listeners:
             return 0
+        handed = len(listeners)
         # A copy: a full outbox ends its connection, which edits the map.
         for connection in tuple(listeners):
             if connection.socket_id != except_socket:
                 connection.send(frame)
-        return len(listeners)
+            else:
+                handed -= 1
+        return handed
 
     def count(self, topic: Topic) -> int:
         """Return how many local connections hear ``topic``."""

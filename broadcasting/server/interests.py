@@ -14,12 +14,15 @@ logger = logging.getLogger("broadcasting.server")
 
 
 class _Interest:
-    __slots__ = ("failures", "holders", "joined", "lock")
+    __slots__ = ("failures", "holders", "joined", "leaving", "lock")
 
     def __init__(self) -> None:
         self.failures = 0
         self.holders = 0
         self.joined = False
+        self.leaving = False
+        """Whether a task will look if the topic is still wanted."""
+
         self.lock = asyncio.Lock()
 
 
@@ -33,6 +36,8 @@ class Interests:
 
     async def hold(self, topic: Topic) -> None:
         """Return once envelopes for ``topic`` arrive here. Raises BackplaneUnavailable."""
+        if not self._subscription.selective:
+            return
         interest = self._topics.setdefault(topic, _Interest())
         interest.holders += 1
         if interest.joined and not interest.lock.locked():
@@ -52,9 +57,12 @@ class Interests:
 
     def release(self, topic: Topic) -> None:
         """Give back one hold; with the last one the topic is left on the backplane, later."""
+        if not self._subscription.selective:
+            return
         interest = self._topics[topic]
         interest.holders -= 1
-        if interest.holders == 0:
+        if interest.holders == 0 and not interest.leaving:
+            interest.leaving = True
             # Nobody waits for it: a socket that goes may be cancelled, and has more to leave.
             task = asyncio.create_task(self._leave(topic, interest))
             self._leaving.add(task)
@@ -75,7 +83,8 @@ class Interests:
 
     async def _leave(self, topic: Topic, interest: _Interest) -> None:
         async with interest.lock:
-            # Meanwhile, somebody may have come or left before us.
+            interest.leaving = False
+            # Meanwhile, somebody may have come.
             if interest.joined and not interest.holders:
                 interest.joined = False
                 try:
@@ -86,5 +95,7 @@ class Interests:
         self._forget(topic, interest)
 
     def _forget(self, topic: Topic, interest: _Interest) -> None:
-        if interest.holders == 0 and not interest.joined and not interest.lock.locked():
-            self._topics.pop(topic, None)
+        unused = interest.holders == 0 and not interest.joined and not interest.lock.locked()
+        # By identity: the topic may have been forgotten and wanted anew meanwhile.
+        if unused and not interest.leaving and self._topics.get(topic) is interest:
+            del self._topics[topic]

@@ -15,7 +15,7 @@ import secrets
 from broadcasting.backplanes import Envelope, get_backplane
 from broadcasting.conf import ServerSettings, get_settings, on_change
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import OverCapacity, PongTimeout, Reconnect
+from broadcasting.protocol.errors import InvalidMember, OverCapacity, PongTimeout, Reconnect
 from broadcasting.protocol.protocol import Member, Protocol
 from broadcasting.registry import get_registry
 from broadcasting.server.connection import Connection, Frame
@@ -80,7 +80,7 @@ class Node:
         self.connections[connection.socket_id] = connection
         self._per_application[app_id] = self._per_application.get(app_id, 0) + 1
         self.counters.opened += 1
-        connection.send_text(
+        connection.reply_text(
             messages.connection_established(
                 connection.socket_id, max(1, round(self.settings.activity_timeout + 0.49))
             )
@@ -94,7 +94,11 @@ class Node:
             return
         self._per_application[connection.protocol.application.id] -= 1
         for channel in tuple(connection.protocol.subscriptions):
-            await self.unsubscribe(connection, channel)
+            try:
+                await self.unsubscribe(connection, channel)
+            except Exception:  # the others must not keep a ghost because of one
+                self.counters.failures += 1
+                logger.exception("%s could not leave a channel", connection.socket_id)
 
     async def subscribe(
         self, connection: Connection, channel: str, member: Member | None = None
@@ -117,13 +121,34 @@ class Node:
         # One step of the loop from here on: nothing of the channel may reach the socket
         # before the answer, and nothing may be missing after it.
         protocol.subscriptions[channel] = member
-        connection.send_text(
+        connection.reply_text(
             messages.subscription_succeeded(channel, joined.members if member else None)
         )
         self.hub.join(topic, connection)
         if member is not None and joined.first_of_user:
             added = messages.member_added(channel, member.user_id, member.user_info)
             self.hub.send(topic, Frame(added), connection.socket_id)
+
+    async def resubscribe(
+        self, connection: Connection, channel: str, member: Member | None = None
+    ) -> None:
+        """Answer a subscription that is there already; newer user info counts from now on.
+
+        Raises InvalidMember for another user than before.
+        """
+        protocol = connection.protocol
+        before = protocol.subscriptions[channel]
+        members = None
+        if member is not None and before is not None:
+            if member.user_id != before.user_id:
+                raise InvalidMember(
+                    "This socket is in the channel as another user", channel=channel
+                )
+            topic = (protocol.application.id, channel)
+            joined = await self.registry.join(*topic, connection.socket_id, member)
+            protocol.subscriptions[channel] = member
+            members = joined.members
+        connection.reply_text(messages.subscription_succeeded(channel, members))
 
     async def unsubscribe(self, connection: Connection, channel: str) -> None:
         """Take ``connection`` out; silence if it never was in."""
@@ -137,10 +162,6 @@ class Node:
         if member is not None and left.last_of_user:
             self.hub.send(topic, Frame(messages.member_removed(channel, member.user_id)))
         self._interests.release(topic)
-
-    async def members(self, connection: Connection, channel: str) -> dict[str, object]:
-        """Return user id to user info of a presence channel that ``connection`` is in."""
-        return dict(await self.registry.members(connection.protocol.application.id, channel))
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
@@ -164,18 +185,23 @@ class Node:
         now = self.now()
         for connection in tuple(self.connections.values()):
             protocol = connection.protocol
-            if protocol.is_stale(now, self.settings.pong_timeout):
-                if connection.closing:
-                    # It was told to go, and neither went nor said a word since.
-                    connection.abandon()
-                    continue
+            if connection.closing:
+                self._give_up(connection, now)
+            elif protocol.is_stale(now, self.settings.pong_timeout):
                 self.counters.stale_closed += 1
                 connection.refuse(PongTimeout())
             elif protocol.needs_ping(now, self.settings.activity_timeout):
                 protocol.pinged_at = now
-                connection.send(PING_FRAME)
+                connection.reply(PING_FRAME)
         if self.connections:
             self._schedule()
+
+    def _give_up(self, connection: Connection, now: float) -> None:
+        """End a socket that was told to go, and does not even read that."""
+        if connection.closing_since is None:
+            connection.closing_since = now
+        elif now - connection.closing_since >= self.settings.pong_timeout:
+            connection.abandon()
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}

@@ -173,6 +173,21 @@ async def test_joining_again_is_told_to_nobody_and_coming_back_is(server: Server
         await ada.silence()
 
 
+async def test_a_socket_may_renew_its_info_and_become_nobody_else(server: Server) -> None:
+    async with join(server) as ada, join(server) as bob:
+        await ada.enter(CHANNEL, "1")
+        await bob.enter(CHANNEL, "2", "old")
+        await expect_member(ada, ADDED)
+        again = await bob.enter(CHANNEL, "2", "new")
+        assert again == {"count": 2, "ids": ["1", "2"], "hash": {"1": None, "2": "new"}}
+        await bob.ask_signed(CHANNEL, '{"user_id":"3"}')
+        await bob.expect_subscription_refusal(CHANNEL, "InvalidMember", None)
+        assert sorted((await ada.enter(CHANNEL, "1"))["ids"]) == ["1", "2"]
+        await bob.leave(CHANNEL)
+        assert await expect_member(ada, REMOVED) == {"user_id": "2"}
+        await ada.silence()
+
+
 async def test_one_departure_a_channel(server: Server) -> None:
     """106."""
     channels = [f"presence-{number}" for number in range(20)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -74,6 +75,73 @@ async def test_a_listener_that_comes_while_the_topic_is_left_joins_again():
     subscription.gate.set()
     await asyncio.gather(coming, interests.settled())
     assert subscription.calls == ["join", "leave", "join"]
+
+
+async def test_a_quick_change_of_mind_leaves_nothing_to_leave_twice():
+    subscription = SlowSubscription()
+    interests = Interests(subscription)
+    await interests.hold(TOPIC)
+    interests.release(TOPIC)
+    await interests.hold(TOPIC)
+    interests.release(TOPIC)
+    # The next comes when the topic has just been left, and must not lose it to the second.
+    while "leave" not in subscription.calls:
+        await asyncio.sleep(0)
+    await interests.hold(TOPIC)
+    await interests.settled()
+    assert subscription.calls == ["join", "leave", "join"]
+    interests.release(TOPIC)
+    await interests.settled()
+    assert subscription.calls == ["join", "leave", "join", "leave"]
+    assert interests._topics == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_interleaves_who_holds_a_topic_has_it(seed: int):
+    chance = random.Random(seed)
+    wanted: set[tuple[str, str]] = set()
+
+    class Wavering(SlowSubscription):
+        async def join(self, app_id: str, channel: str) -> None:
+            await self._wait()
+            wanted.add((app_id, channel))
+
+        async def leave(self, app_id: str, channel: str) -> None:
+            wanted.discard((app_id, channel))
+            await self._wait()
+
+        async def _wait(self) -> None:
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+
+    interests = Interests(Wavering())
+    topics = [("app", name) for name in "ab"]
+
+    async def visitor() -> None:
+        for _ in range(20):
+            topic = chance.choice(topics)
+            await interests.hold(topic)
+            for _ in range(chance.randrange(3)):
+                assert topic in wanted
+                await asyncio.sleep(0)
+            interests.release(topic)
+
+    await asyncio.gather(*(visitor() for _ in range(6)))
+    await interests.settled()
+    assert wanted == set()
+    assert interests._topics == {}
+
+
+async def test_where_everything_arrives_nobody_joins():
+    class Whole(SlowSubscription):
+        selective = False
+
+    subscription = Whole()
+    interests = Interests(subscription)
+    await interests.hold(TOPIC)
+    interests.release(TOPIC)
+    assert subscription.calls == []
+    assert interests._topics == {}
 
 
 async def test_a_failed_join_is_told_to_all_and_tried_anew_by_the_next():

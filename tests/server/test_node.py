@@ -11,7 +11,9 @@ from django.test import override_settings
 from broadcasting.backplanes.base import Subscription
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol.protocol import Member
+from broadcasting.registry import Left
 from broadcasting.server import node as nodes
+from broadcasting.server.connection import Frame
 from broadcasting.server.interests import Interests
 from broadcasting.server.node import Node, get_node
 from broadcasting.testing.client import PusherClient
@@ -63,6 +65,46 @@ async def test_a_peer_that_reads_nothing_is_given_up_after_its_ping():
         with pytest.raises(asyncio.CancelledError):
             await consumer
     assert node.counters.stale_closed == 1
+    await node.disconnect(stalled)
+
+
+async def test_a_channel_that_cannot_be_left_keeps_nobody_in_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    node, bob = get_node(), FakeSocket()
+    gone, stays = connection(FakeSocket(), "1.1"), connection(bob, "2.2")
+    node.connect(gone)
+    node.connect(stays)
+    await node.subscribe(gone, "broken", None)
+    await node.subscribe(gone, "presence-chat", Member(user_id="ada"))
+    await node.subscribe(stays, "presence-chat", Member(user_id="bob"))
+    leave = node.registry.leave
+
+    async def failing(app_id: str, channel: str, socket_id: str) -> Left:
+        if channel == "broken":
+            raise RuntimeError("mine")
+        return await leave(app_id, channel, socket_id)
+
+    monkeypatch.setattr(node.registry, "leave", failing)
+    await node.disconnect(gone)
+    assert "member_removed" in bob.texts[-1]
+    assert "RuntimeError: mine" in caplog.text
+    assert node.counters.failures == 1
+    monkeypatch.undo()
+    await node.registry.leave("app", "broken", "1.1")
+    await node.disconnect(stays)
+
+
+async def test_a_peer_that_does_not_even_read_its_close_is_given_up():
+    node = Node(ServerSettings(activity_timeout=0.04, pong_timeout=0.02, outbox_bytes=5))
+    consumer = asyncio.create_task(asyncio.Event().wait())
+    stalled = connection(StalledSocket(), settings=node.settings, task=consumer)
+    node.connect(stalled)
+    stalled.send(Frame("one too many"))
+    assert stalled.closing
+    async with asyncio.timeout(2):
+        with pytest.raises(asyncio.CancelledError):
+            await consumer
     await node.disconnect(stalled)
 
 
