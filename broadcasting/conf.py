@@ -41,7 +41,8 @@ class ServerSettings:
     """Silence after which the server pings; also told to clients (rounded up to a second)."""
 
     pong_timeout: float = 30
-    """Wait for the answer to a ping before the socket is closed with 4201."""
+    """Wait for the answer to a ping before the socket is closed with 4201; and for a peer to
+    read that it is closed before it is cut off."""
 
     outbox_bytes: int = 1_048_576
     """Bytes waiting for one slow socket before ``slow_policy`` applies."""

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
+from django.conf import settings as django_settings
 
 from broadcasting.applications import get_applications
 from broadcasting.backplanes import get_backplane
@@ -35,6 +36,9 @@ from broadcasting.server.node import Node, get_node
 from broadcasting.typing import Receive, Scope, Send
 
 logger = logging.getLogger("broadcasting.server")
+
+MESSAGES_A_TURN = 16
+"""Messages of one socket that are handled before the others have their turn."""
 
 
 class PusherConsumer(AsyncConsumer):
@@ -71,7 +75,7 @@ class PusherConsumer(AsyncConsumer):
         )
         node.connect(connection)
         try:
-            await self.listen(node, connection, receive, send)
+            await self.listen(node, connection, receive)
         except asyncio.CancelledError:
             # Ours after a full outbox; a server's own (Daphne stopping) has not closed yet.
             if not connection.closing:
@@ -85,10 +89,9 @@ class PusherConsumer(AsyncConsumer):
         """Return the state of an acceptable connection; raise HandshakeRefused."""
         key = scope["url_route"]["kwargs"]["key"]
         application = check_application(
-            get_applications().by_key(key), secure=scope.get("scheme") in ("wss", "https")
+            get_applications().by_key(key), secure=_came_over_tls(scope)
         )
-        origin = next((v for k, v in scope["headers"] if k.lower() == b"origin"), None)
-        if not origins.is_allowed(origin and origin.decode("latin-1"), application):
+        if not origins.is_allowed(_header(scope, b"origin"), application):
             raise OriginRefused
         protocol = Protocol(application, node.new_socket_id(), node.now())
         node.check_capacity(protocol)
@@ -96,15 +99,20 @@ class PusherConsumer(AsyncConsumer):
         check_version(query["protocol"][0] if "protocol" in query else None)
         return protocol
 
-    async def listen(
-        self, node: Node, connection: Connection, receive: Receive, send: Send
-    ) -> None:
+    async def listen(self, node: Node, connection: Connection, receive: Receive) -> None:
         """Handle frames one after the other until the socket is gone."""
         protocol = connection.protocol
+        since_a_pause = 0
         while True:
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 return
+            # A server hands on what one read brought without ever suspending: thousands of
+            # small frames, while every other socket waits.
+            since_a_pause += 1
+            if since_a_pause >= MESSAGES_A_TURN:
+                since_a_pause = 0
+                await asyncio.sleep(0)
             if connection.closing:
                 continue
             node.counters.messages_in += 1
@@ -115,7 +123,7 @@ class PusherConsumer(AsyncConsumer):
                 await handle(node, connection, protocol.receive(text, node.now()))
             except ProtocolError as problem:
                 node.counters.protocol_errors += 1
-                await self.answer(connection, problem, send)
+                await self.answer(connection, problem)
             except BackplaneUnavailable as problem:
                 # Without the backplane the channel would be silent: let the client return.
                 logger.error("Closing %s: %s", connection.socket_id, problem)
@@ -123,17 +131,31 @@ class PusherConsumer(AsyncConsumer):
             except Exception:
                 node.counters.failures += 1
                 logger.exception("A message of %s could not be handled", connection.socket_id)
-                connection.send_text(messages.error(ProtocolError("Internal error")))
+                connection.reply_text(messages.error(ProtocolError("Internal error")))
 
-    async def answer(self, connection: Connection, problem: ProtocolError, send: Send) -> None:
+    async def answer(self, connection: Connection, problem: ProtocolError) -> None:
         """Tell the peer what it did wrong, and close only where the protocol cannot go on."""
-        connection.send_text(messages.error(problem))
+        connection.reply_text(messages.error(problem))
         if isinstance(problem, SubscriptionRefused):
             logger.info("Refused %s: %s", connection.socket_id, problem.message)
-            connection.send_text(messages.subscription_error(problem))
+            connection.reply_text(messages.subscription_error(problem))
         if problem.close_code is not None:
-            connection.closing = True
-            # Awaited, so that a server which cannot send this code ends the socket itself.
-            await send(
-                {"type": "websocket.close", "code": problem.close_code, "reason": problem.message}
-            )
+            await connection.aclose(problem.close_code, problem.message)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    found = next((value for key, value in scope["headers"] if key.lower() == name), None)
+    return None if found is None else found.decode("latin-1")
+
+
+def _came_over_tls(scope: Scope) -> bool:
+    """Whether the socket is encrypted, by the server's word or that of the trusted proxy."""
+    if scope.get("scheme") in ("wss", "https"):
+        return True
+    if django_settings.SECURE_PROXY_SSL_HEADER is None:
+        return False
+    header, secure = django_settings.SECURE_PROXY_SSL_HEADER
+    name = header.removeprefix("HTTP_").replace("_", "-").lower()
+    value = _header(scope, name.encode())
+    # As Django reads it: of several proxies the first one counts.
+    return value is not None and value.split(",")[0].strip() == secure

@@ -53,6 +53,7 @@ class Connection:
         "_task",
         "_writer",
         "closing",
+        "closing_since",
         "protocol",
         "socket_id",
     )
@@ -71,6 +72,9 @@ class Connection:
         self.closing = False
         """Whether a close was sent or decided; nothing is sent any more."""
 
+        self.closing_since: float | None = None
+        """When the node's sweep first saw it closing, in seconds of its clock."""
+
         self._asgi_send = send
         self._settings = settings
         self._counters = counters
@@ -80,21 +84,33 @@ class Connection:
         self._outbox_bytes = 0
 
     def send(self, frame: Frame) -> None:
-        """Write ``frame``, or keep it for a slow reader. Never blocks, never raises."""
+        """Write a broadcast, or keep it for a slow reader. Never blocks, never raises.
+
+        With the policy ``drop`` it may be lost.
+        """
         if self.closing:
             return
         if self._writer is not None:
-            self._wait_in_line(frame)
+            self._wait_in_line(frame, self._settings.slow_policy == "drop")
             return
         self._step(frame.message)
 
-    def send_text(self, text: str) -> None:
-        """Write one frame that only this socket gets."""
-        self.send(Frame(text))
+    def reply(self, frame: Frame) -> None:
+        """See send(). A frame of the protocol itself is never dropped: the peer counts on it."""
+        if self.closing:
+            return
+        if self._writer is not None:
+            self._wait_in_line(frame, may_drop=False)
+            return
+        self._step(frame.message)
+
+    def reply_text(self, text: str) -> None:
+        """See reply()."""
+        self.reply(Frame(text))
 
     def refuse(self, problem: HandshakeRefused) -> None:
         """Tell the peer why, then close with the same code."""
-        self.send_text(error_frame(problem))
+        self.reply_text(error_frame(problem))
         self.close(problem.code, problem.message)
 
     def close(self, code: int, reason: str = "") -> None:
@@ -102,12 +118,22 @@ class Connection:
         if self.closing:
             return
         self.closing = True
-        # The reason of a close frame may take 123 bytes.
-        message: Message = {"type": "websocket.close", "code": code, "reason": reason[:120]}
+        message = _close_message(code, reason)
         if self._writer is not None:
             self._outbox.append((message, 0))
         else:
             self._step(message)
+
+    async def aclose(self, code: int, reason: str = "") -> None:
+        """See close(). Raises what the server raises that cannot send this code.
+
+        Such a server ends the socket itself when it sees the exception.
+        """
+        if self.closing or self._writer is not None:
+            self.close(code, reason)
+            return
+        self.closing = True
+        await self._asgi_send(_close_message(code, reason))
 
     def abandon(self) -> None:
         """End the consumer of a peer that reads nothing, not even a close frame."""
@@ -149,24 +175,30 @@ class Connection:
             self._outbox = _NO_OUTBOX
             self._outbox_bytes = 0
 
-    def _wait_in_line(self, frame: Frame) -> None:
+    def _wait_in_line(self, frame: Frame, may_drop: bool) -> None:
         if self._outbox_bytes + frame.size <= self._settings.outbox_bytes:
             self._outbox.append((frame.message, frame.size))
             self._outbox_bytes += frame.size
-        elif self._settings.slow_policy == "drop":
+        elif may_drop:
             self._counters.slow_dropped += 1
         else:
             self._counters.slow_closed += 1
             logger.info("Closing %s: it reads too slowly, its outbox is full", self.socket_id)
-            # The peer would have to read all that waits before it saw a close frame.
+            # Instead of what waits: a peer that still reads learns so why, and returns. One
+            # that does not is given up by the node's sweep.
             self._outbox.clear()
+            self._outbox_bytes = 0
             self.close(TryAgain.code, "Reads too slowly")
-            self.abandon()
 
     def _lost(self, problem: Exception) -> None:
         logger.debug("Cannot write to %s: %s", self.socket_id, problem)
         # Usually the peer is gone; if not, an open socket that stays silent is worse.
         self.abandon()
+
+
+def _close_message(code: int, reason: str) -> Message:
+    # The reason of a close frame may take 123 bytes.
+    return {"type": "websocket.close", "code": code, "reason": reason[:120]}
 
 
 @types.coroutine

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -19,13 +20,24 @@ MAX_FRAME = 1_048_576
 each application's own, smaller limit is checked by the protocol."""
 
 
+TICKS_A_LOOK = 20
+"""uvicorn ticks ten times a second; so often do we look for sockets that do not end."""
+
+
 class SocketServer(uvicorn.Server):
     """A server whose sockets learn of its end from us, with a code to return at once."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], object]) -> None:
-        """``announce`` is called once the server takes connections."""
+    def __init__(
+        self, config: uvicorn.Config, announce: Callable[[], object], patience: float
+    ) -> None:
+        """``announce`` is called once the server takes connections.
+
+        ``patience``: seconds that a peer may take to read what was sent before we hung up.
+        """
         super().__init__(config)
         self._announce = announce
+        self._patience = patience
+        self._hung_up: dict[Any, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -37,26 +49,56 @@ class SocketServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_LOOK == 0:
+            self._cut_off(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        drain = self.config.timeout_graceful_shutdown or 0
+        ends = loop.time() + drain
         for server in self.servers:
             server.close()
+        for connection in self._ending():
+            reset(connection.transport)
         await get_node().stop()
-        await self._farewell()
+        await self._farewell(drain)
+        # uvicorn waits as long again for its requests; both share one deadline.
+        self.config.timeout_graceful_shutdown = max(0, ends - loop.time())  # type: ignore[assignment]
         await super().shutdown(sockets)
 
-    async def _farewell(self) -> None:
+    async def _farewell(self, drain: float) -> None:
         """Let the peers answer our close; hang up on those that have not by the deadline."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+            async with asyncio.timeout(drain):
                 while self._closing():
                     await asyncio.sleep(0.02)  # uvicorn tells nobody when a socket is gone
         for connection in self._closing():
-            connection.transport.abort()
+            reset(connection.transport)
         # Before 0.53 uvicorn fails on a socket that was closed and is still there.
         await asyncio.sleep(0)
 
     def _closing(self) -> list[Any]:
         return [c for c in self.server_state.connections if getattr(c, "close_sent", False)]
+
+    def _ending(self) -> list[Any]:
+        return [c for c in self.server_state.connections if c.transport.is_closing()]
+
+    def _cut_off(self, now: float) -> None:
+        """Abort what we hung up on long ago: a peer that reads nothing keeps it for ever."""
+        since = {c: self._hung_up.get(c, now) for c in self._ending()}
+        self._hung_up = {c: then for c, then in since.items() if now - then < self._patience}
+        for connection in since.keys() - self._hung_up.keys():
+            reset(connection.transport)
+
+
+def reset(transport: Any) -> None:
+    """End a connection at once, and let the kernel forget what waits in it for the peer too."""
+    now = struct.pack("ii", 1, 0)
+    with contextlib.suppress(OSError):  # not every kind of socket lingers
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    transport.abort()
 
 
 def configuration(
@@ -83,12 +125,17 @@ def configuration(
     )
 
 
-def run(config: uvicorn.Config, announce: Callable[[], object]) -> None:
-    """Serve until SIGTERM or SIGINT; return normally after a clean stop."""
-    # uvicorn raises the signal again once it has stopped; a clean stop exits 0.
-    previous = signal.signal(signal.SIGTERM, lambda *_: None)
+def run(config: uvicorn.Config, announce: Callable[[], object], patience: float) -> None:
+    """Serve until SIGTERM or SIGINT; return normally after a clean stop.
+
+    See SocketServer for ``announce`` and ``patience``.
+    """
+    server = SocketServer(config, announce, patience)
+    # Until uvicorn listens to signals itself, and once it has stopped: it raises the signal
+    # again then, and a clean stop exits 0.
+    previous = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     try:
-        SocketServer(config, announce).run()
+        server.run()
     except KeyboardInterrupt:
         pass
     finally:

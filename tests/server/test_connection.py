@@ -50,19 +50,54 @@ async def test_a_reader_that_caught_up_is_written_to_directly_again():
 
 async def test_a_full_outbox_ends_the_socket_so_that_the_client_returns():
     counters = Counters()
-    consumer = asyncio.create_task(asyncio.Event().wait())
     socket = StalledSocket()
-    slow = connection(
-        socket, settings=ServerSettings(outbox_bytes=25), counters=counters, task=consumer
-    )
-    for _ in range(4):
+    slow = connection(socket, settings=ServerSettings(outbox_bytes=25), counters=counters)
+    for _ in range(6):
         slow.send(Frame("0123456789"))
-    with pytest.raises(asyncio.CancelledError):
-        await consumer
+    assert slow.closing
     assert counters.slow_closed == 1
     socket.reads.set()
     await _idle()
+    # What was on its way already, then the close instead of what waited.
+    assert socket.texts == ["0123456789"]
     assert socket.close_code == 4100
+
+
+async def test_what_the_protocol_owes_is_never_dropped():
+    counters = Counters()
+    socket = StalledSocket()
+    settings = ServerSettings(outbox_bytes=25, slow_policy="drop")
+    slow = connection(socket, settings=settings, counters=counters)
+    for number in range(3):
+        slow.send(Frame(f"012345678{number}"))
+    slow.reply_text("0123")
+    slow.send(Frame("lost"))
+    socket.reads.set()
+    await _idle()
+    assert socket.texts == ["0123456780", "0123456781", "0123456782", "0123"]
+    assert (counters.slow_dropped, counters.slow_closed) == (1, 0)
+
+
+async def test_a_peer_that_asks_on_and_on_and_reads_nothing_is_sent_away_all_the_same():
+    counters = Counters()
+    settings = ServerSettings(outbox_bytes=25, slow_policy="drop")
+    slow = connection(StalledSocket(), settings=settings, counters=counters)
+    for _ in range(9):
+        slow.reply_text("pong")
+    assert slow.closing
+    assert counters.slow_closed == 1
+
+
+async def test_a_close_of_the_protocol_stands_in_line_too():
+    socket = StalledSocket()
+    slow = connection(socket)
+    for text in ("1", "2", "3"):
+        slow.send(Frame(text))
+    await slow.aclose(1003, "binary")
+    socket.reads.set()
+    await _idle()
+    assert socket.texts == ["1", "2", "3"]
+    assert socket.close_code == 1003
 
 
 async def test_a_full_outbox_may_drop_frames_instead():
@@ -126,8 +161,8 @@ async def test_a_server_may_give_its_sending_as_any_awaitable(waits):
     socket = FakeSocket()
     socket.send = send  # type: ignore[assignment,method-assign]
     open_socket = connection(socket)
-    open_socket.send_text("1")
-    open_socket.send_text("2")
+    open_socket.reply_text("1")
+    open_socket.reply_text("2")
     future.set_result(None)
     await _idle()
     assert texts == ["1", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -11,11 +12,13 @@ from django.test import override_settings
 
 from broadcasting.asgi import get_application
 from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.consumers import MESSAGES_A_TURN, PusherConsumer
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
 from broadcasting.server.node import get_node
 from broadcasting.testing.client import PusherClient, SocketClosed
 from tests import settings
+from tests.server.fakes import FakeSocket, connection
 
 ADA = {"user_id": 1, "user_info": {"name": "Ada"}}
 BOB = {"user_id": "2", "user_info": {"name": "Bob"}}
@@ -198,6 +201,25 @@ class TestHandshake:
             await PusherClient().aconnect()
         assert closed.value.code == 4003
 
+    @pytest.mark.parametrize(
+        ("said", "opens"),
+        [("https", True), ("https, http", True), ("http", False), (None, False)],
+    )
+    async def test_a_proxy_that_django_trusts_may_say_that_it_was_tls(self, said, opens):
+        headers = {} if said is None else {"X-Forwarded-Proto": said}
+        with (
+            applications(require_tls=True),
+            override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")),
+        ):
+            client = PusherClient(headers=headers)
+            if opens:
+                async with client:
+                    pass
+            else:
+                with pytest.raises(SocketClosed) as closed:
+                    await client.aconnect()
+                assert closed.value.code == 4000
+
     async def test_a_tls_only_application_is_4000_over_plain_text(self):
         with applications(require_tls=True), pytest.raises(SocketClosed) as closed:
             await PusherClient().aconnect()
@@ -379,11 +401,11 @@ class TestNode:
             assert refused.value.code == 4200
 
     async def test_without_the_backplane_a_subscriber_is_sent_away_to_return(self, monkeypatch):
-        async def unavailable(app_id: str, channel: str) -> None:
+        async def unavailable(topic: tuple[str, str]) -> None:
             raise BackplaneUnavailable("down")
 
         async with PusherClient() as client:
-            monkeypatch.setattr(get_node()._subscription, "join", unavailable)
+            monkeypatch.setattr(get_node()._interests, "hold", unavailable)
             assert (await client.asubscribe("c")).data["code"] == 4100
             with pytest.raises(SocketClosed) as closed:
                 await client.areceive()
@@ -423,3 +445,32 @@ class TestNode:
         with pytest.raises(SocketClosed):
             await client.aconnect()
         assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+async def test_a_socket_whose_server_never_waits_leaves_the_others_their_turns():
+    """Servers hand on all that one read brought, and neither side suspends meanwhile."""
+    frames = iter(["{"] * 640)
+    turns = 0
+
+    async def receive() -> dict[str, Any]:
+        text = next(frames, None)
+        if text is None:
+            return {"type": "websocket.disconnect", "code": 1000}
+        return {"type": "websocket.receive", "text": text}
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    node = get_node()
+    socket = FakeSocket()
+    flooder = connection(socket)
+    node.connect(flooder)
+    others = asyncio.create_task(other())
+    await PusherConsumer().listen(node, flooder, receive)
+    others.cancel()
+    await node.disconnect(flooder)
+    assert turns >= 640 / MESSAGES_A_TURN
+    assert len(socket.texts) == 641

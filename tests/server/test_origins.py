@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broadcasting.protocol.application import Application
+from broadcasting.server import origins
 from broadcasting.server.origins import is_allowed
 
 
@@ -30,3 +31,16 @@ from broadcasting.server.origins import is_allowed
 def test_an_entry_is_an_origin_or_a_host_with_or_without_a_port(entry, origin, allowed):
     application = Application(id="a", key="k", secret="s", allowed_origins=(entry,))
     assert is_allowed(origin, application) is allowed
+
+
+def test_what_was_refused_is_remembered_within_bounds(caplog: pytest.LogCaptureFixture):
+    application = Application(id="a", key="k", secret="s", allowed_origins=())
+    for number in range(origins._MAX_REPORTED + 1):
+        assert not is_allowed(f"https://{number}.test/{'x' * 8_000}", application)
+    assert len(origins._reported) == origins._MAX_REPORTED
+    assert max(len(origin) for origin, _ in origins._reported) <= 200
+    caplog.clear()
+    # The newest is still told, once.
+    for _ in range(2):
+        is_allowed("https://shop.test", application)
+    assert caplog.text.count("https://shop.test") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import live
+from tests.server.test_slow_readers import HANDSHAKE
 
 BARE = {"DJANGO_SETTINGS_MODULE": "tests.server.bare_settings"}
 GREETING = "pusher:connection_established"
@@ -48,7 +50,7 @@ def test_it_can_live_under_a_path():
     with live.serving("uvicorn", BARE | {"BARE_PATH": "/realtime"}) as server:
         with connect(server.socket_url.replace("/app/", "/realtime/app/")) as client:
             assert GREETING in str(client.recv(10))
-        with pytest.raises(Exception, match="403"), connect(server.socket_url):
+        with pytest.raises(Exception, match="404"), connect(server.socket_url):
             pass
         library = pusher.Pusher(
             "1", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False
@@ -99,3 +101,49 @@ def test_a_taken_port_is_an_error_not_a_silence():
     assert done.returncode != 0
     assert "address already in use" in done.stderr
     assert "are on http" not in done.stdout
+
+
+def test_sigterm_while_it_starts_is_heard():
+    code = """
+import os, signal
+import django; django.setup()
+from django.core.management import call_command
+from broadcasting.server import serve
+
+run = serve.SocketServer.run
+
+def interrupted(self, *args):
+    os.kill(os.getpid(), signal.SIGTERM)  # before uvicorn listens to signals itself
+    return run(self, *args)
+
+serve.SocketServer.run = interrupted
+call_command("websockets_serve", port=PORT)
+print("ended well")
+""".replace("PORT", str(live.free_port()))
+    done = live.run(BARE, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "ended well" in done.stdout
+
+
+async def test_peers_and_requests_that_do_not_end_share_one_deadline(live_database: Path):
+    env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
+    with live.serving("uvicorn", env) as server:
+        loop = asyncio.get_running_loop()
+        # A request whose body never comes, and a socket that answers no close.
+        request = b"POST /apps/app/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
+        with await talking(server.port, request), await talking(server.port, HANDSHAKE) as peer:
+            assert b"101" in await loop.sock_recv(peer, 4_096)
+            began = loop.time()
+            assert await asyncio.to_thread(server.stop) == 0
+        # DRAIN_SECONDS is 2 there.
+        assert loop.time() - began < 3.5
+
+
+async def talking(port: int, said: bytes) -> socket.socket:
+    """Return a connection on which ``said`` was sent."""
+    loop = asyncio.get_running_loop()
+    peer = socket.socket()
+    peer.setblocking(False)
+    await loop.sock_connect(peer, ("127.0.0.1", port))
+    await loop.sock_sendall(peer, said)
+    return peer

@@ -18,8 +18,12 @@ class Command(BaseCommand):
     help = "Serve sockets and the HTTP API (and the site, with ASGI_APPLICATION) on uvicorn."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-        parser.add_argument("--port", type=int, default=6001, help="port to listen on")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on; default: %(default)s"
+        )
+        parser.add_argument(
+            "--port", type=int, default=6001, help="port to listen on; default: %(default)s"
+        )
         parser.add_argument(
             "--log-level",
             default="warning",
@@ -38,14 +42,15 @@ class Command(BaseCommand):
             self.stdout.write("Stop with Control-C.")
             self.stdout.flush()
 
+        server = get_settings().server
         config = configuration(
             self.application(),
             host=host,
             port=port,
-            drain_seconds=get_settings().server.drain_seconds,
+            drain_seconds=server.drain_seconds,
             log_level=log_level,
         )
-        run(config, announce)
+        run(config, announce, patience=server.pong_timeout)
 
     def application(self) -> Any:
         """Return what to serve: the project's application, with sockets in front."""

@@ -1,0 +1,119 @@
+"""Peers that do not read, against the real server: bounded, given up, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import live
+from tests.conformance.peer import join
+from tests.conformance.publishing import publish
+
+HANDSHAKE = (
+    b"GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+# Masked with zeros: the text as it is.
+SUBSCRIBE = b'{"event":"pusher:subscribe","data":{"channel":"flood"}}'
+FRAME = bytes([0x81, 0x80 | len(SUBSCRIBE), 0, 0, 0, 0]) + SUBSCRIBE
+
+EVENT = "x" * 10_000
+ENOUGH = 900
+"""Events that fill what the kernel buffers for one socket, and the outbox behind it."""
+
+
+@asynccontextmanager
+async def deaf(port: int) -> AsyncIterator[socket.socket]:
+    """A subscriber that reads its answers and then nothing more."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        # A window that does not grow.
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        await loop.sock_connect(peer, ("127.0.0.1", port))
+        for said, awaited in ((HANDSHAKE, b"_established"), (FRAME, b"subscription_succeeded")):
+            await loop.sock_sendall(peer, said)
+            answer = b""
+            async with asyncio.timeout(live.PATIENCE):
+                while awaited not in answer:
+                    answer += await loop.sock_recv(peer, 4_096)
+        yield peer
+
+
+async def read_until(peer: socket.socket, last: bytes) -> bytes:
+    """Return all that a peer gets which reads again, up to ``last`` or the end."""
+    loop = asyncio.get_running_loop()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    received = bytearray()
+    async with asyncio.timeout(live.PATIENCE):
+        while not received.endswith(last) and (part := await loop.sock_recv(peer, 1 << 20)):
+            received += part
+    return bytes(received)
+
+
+def env(database: Path, **changes: str) -> dict[str, str]:
+    return {"BROADCASTING_TEST_DATABASE": str(database), "LIVE_OUTBOX_BYTES": "100000", **changes}
+
+
+async def flood(server: live.Server) -> None:
+    for _ in range(ENOUGH):
+        await publish(server, "flood", "E", EVENT)
+
+
+async def test_one_that_reads_again_learns_why_it_was_sent_away(live_database: Path):
+    with live.serving("uvicorn", env(live_database)) as server:
+        async with deaf(server.port) as peer, join(server) as other:
+            await other.subscribe("flood")
+            flooding = asyncio.create_task(flood(server))
+            for _ in range(ENOUGH):  # the other one gets all of it meanwhile
+                await other.expect("E", "flood")
+            await flooding
+            await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
+            # A close frame with 4100, from which clients return.
+            reason = b"Reads too slowly"
+            close = bytes([0x88, 2 + len(reason)]) + (4100).to_bytes(2, "big") + reason
+            received = await read_until(peer, close)
+        assert received.endswith(close)
+        assert received.count(b'"event":"E"') < ENOUGH
+
+
+async def test_one_that_never_reads_is_cut_off(live_database: Path):
+    with live.serving("uvicorn", env(live_database, LIVE_PONG_TIMEOUT="0.5")) as server:
+        async with deaf(server.port) as peer, join(server) as other:
+            await flood(server)
+            await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
+            await until_cut_off(peer)
+            await other.silence()
+
+
+async def test_one_that_never_reads_does_not_hold_up_the_end(live_database: Path):
+    with live.serving("uvicorn", env(live_database)) as server:
+        async with deaf(server.port):
+            await flood(server)
+            await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
+            assert await asyncio.to_thread(server.stop) == 0
+
+
+async def until_cut_off(peer: socket.socket) -> None:
+    """Return once the server reset the connection, without reading from it."""
+    async with asyncio.timeout(live.PATIENCE):
+        while True:
+            # The state alone: reading would let the server go on.
+            if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or closed(peer):
+                return
+            await asyncio.sleep(0.05)  # the kernel tells nobody who does not read
+
+
+def closed(peer: socket.socket) -> bool:
+    state = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    established = 1
+    return state != established
+
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs Linux")
