@@ -262,6 +262,10 @@ class TestReach:
         broker("redis://localhost/0")
         only("E008", CELERY)
 
+    def test_celery_that_is_eager_does_not(self, broker: Callable[..., None]) -> None:
+        broker(None, task_always_eager=True)
+        assert run(CELERY) == []
+
     def test_a_queue_that_stays_is_fine(self) -> None:
         assert run(self.staying) == []
 
@@ -326,6 +330,8 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def set_broker(url: str | None, **options: Any) -> None:
         app = celery.Celery("project", broker=url, set_as_current=False)
         app.conf.update(options)
+        # First, so that it is not this one which the module keeps from its import.
+        monkeypatch.setattr("broadcasting.queues.celery.current_app", app)
         monkeypatch.setattr(celery, "current_app", app)
 
     return set_broker
