@@ -45,12 +45,16 @@ class Change:
         now = path.read_bytes() if path.exists() else None
         if now != self.before:
             raise FileExistsError(f"{self.path} has changed meanwhile")
+        # Replacing a file asks its folder only; its owner may have meant what its mode says.
+        if now is not None and not os.access(path, os.W_OK):
+            raise PermissionError("it is not writable")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(self.after)
             if self.before is not None:
                 shutil.copymode(path, name)
+                _copy_owner(path, name)
             else:
                 Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
@@ -185,6 +189,15 @@ class _Planner:
 
     def left(self, where: str, why: str, write: str) -> None:
         self.by_hand.append(ByHand(where=where, why=why, write=write))
+
+
+def _copy_owner(path: Path, name: str) -> None:
+    """Give the file ``name`` to whom ``path`` belongs, as root may, in a container for instance."""
+    if not hasattr(os, "chown"):
+        return
+    owned, made = path.stat(), Path(name).stat()
+    if (owned.st_uid, owned.st_gid) != (made.st_uid, made.st_gid):
+        os.chown(name, owned.st_uid, owned.st_gid)
 
 
 def _umask() -> int:

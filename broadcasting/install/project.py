@@ -38,8 +38,14 @@ class File:
 
 
 def read(path: Path) -> File:
-    """Return the Python file at ``path``. Raises NotUnderstood for one that is not text."""
-    content = path.read_bytes()
+    """Return the Python file at ``path``.
+
+    Raises NotUnderstood for one that is not text, or may not be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotUnderstood(f"it cannot be read ({error.strerror})") from error
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         content.decode(encoding)

@@ -23,8 +23,8 @@ BROADCASTING = {
     "BACKPLANE": {"BACKEND": "local"},
     # Events are sent at once; "celery" and "tasks" hand them to a worker.
     "QUEUE": {"BACKEND": "sync"},
-    # The key and the secret that browsers and servers meet by are derived from SECRET_KEY.
-    # With credentials of your own, keep the secret in the environment:
+    # One application, with the key "app-key" and a secret that is made from SECRET_KEY. With
+    # credentials of your own, keep the secret in the environment:
     # "APPLICATIONS": [{"id": "1", "key": "...", "secret": os.environ["BROADCASTING_SECRET"]}],
 }
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 Sequence = ast.List | ast.Tuple
@@ -35,6 +36,8 @@ class Source:
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
         self._insertions: list[tuple[int, int, str]] = []
+        self._expected: list[list[str]] = []
+        """What each list or tuple that was added to has to hold in the end."""
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -52,9 +55,7 @@ class Source:
 
     def indentation(self, node: ast.expr | ast.stmt | ast.alias) -> str:
         """Return the blanks that put a new line's text under the start of ``node``."""
-        line_start = self._starts[node.lineno - 1]
-        before = self.text[line_start : self.start(node)]
-        return before if before.isspace() else " " * len(before)
+        return self._indentation_at(self.start(node))
 
     def assigned(self, name: str, before: int | None = None) -> list[ast.expr]:
         """Return the values that top-level statements give ``name``, above line ``before``."""
@@ -135,43 +136,46 @@ class Source:
 
     def prepend_items(self, sequence: Sequence, items: list[str]) -> None:
         """Put ``items`` (source text) in front of a list or tuple, in its own layout."""
+        self._expect(sequence, 0, items)
         if not sequence.elts:
             self._fill(sequence, items)
             return
-        first = sequence.elts[0]
-        if first.lineno > sequence.lineno:
+        start, _ = self._extent(sequence, sequence.elts[0])
+        indentation = self._indentation_at(start)
+        if self._line_at(start) > sequence.lineno:
             # Above a comment that heads the first item, too.
-            indentation = self.indentation(first)
             text = "".join(f"{indentation}{item},\n" for item in items)
             self.insert(self.after_line(sequence.lineno), text)
             return
-        several_lines = sequence.elts[-1].lineno > first.lineno
-        between = f",\n{self.indentation(first)}" if several_lines else ", "
-        self.insert(self.start(first), "".join(item + between for item in items))
+        several_lines = _last_line(sequence.elts[-1]) > sequence.lineno
+        between = f",\n{indentation}" if several_lines else ", "
+        self.insert(start, "".join(item + between for item in items))
 
     def append_items(self, sequence: Sequence, items: list[str]) -> None:
         """Put ``items`` (source text) behind a list or tuple, in its own layout."""
         if not sequence.elts:
+            self._expect(sequence, 0, items)
             self._fill(sequence, items)
             return
         self.insert_behind(sequence, sequence.elts[-1], items)
 
     def insert_behind(self, sequence: Sequence, item: ast.expr, items: list[str]) -> None:
         """Put ``items`` (source text) behind ``item`` of ``sequence``."""
-        end = self.end(item)
-        line_end = self._below(item)
+        self._expect(sequence, sequence.elts.index(item) + 1, items)
+        start, end = self._extent(sequence, item)
+        indentation = self._indentation_at(start)
+        line_end = self.after_line(self._line_at(end - 1))
         comma, rest = _split_comma(self.text[end:line_end])
-        multiline = sequence.elts[-1].lineno > sequence.lineno
+        multiline = _last_line(sequence.elts[-1]) > sequence.lineno
         if multiline and (not rest or rest.startswith("#")):
             # A comment at the end of the line stays with its item.
-            indentation = self.indentation(item)
             if not comma:
                 self.insert(end, ",")
             text = ",\n".join(indentation + new for new in items)
             last = item is sequence.elts[-1] and not comma
             self.insert(line_end, text + ("\n" if last else ",\n"))
             return
-        between = f",\n{self.indentation(item)}" if multiline else ", "
+        between = f",\n{indentation}" if multiline else ", "
         self.insert(end, "".join(between + new for new in items))
 
     def import_names(self, module: str, names: list[str]) -> None:
@@ -194,9 +198,13 @@ class Source:
         for offset, _, addition in sorted(self._insertions, reverse=True):
             text = text[:offset] + addition + text[offset:]
         try:
-            ast.parse(text)
+            tree = ast.parse(text)
         except SyntaxError as error:
             raise NotUnderstood("its layout cannot be edited safely") from error
+        made = [_dumps(node.elts) for node in ast.walk(tree) if isinstance(node, Sequence)]
+        if any(expected not in made for expected in self._expected):
+            # Valid, and something else than what was meant.
+            raise NotUnderstood("its layout cannot be edited safely")
         return text
 
     # -- inside ------------------------------------------------------------------------------
@@ -217,6 +225,38 @@ class Source:
                 return self._leftmost(earlier[-1]) if earlier else None
             case _:
                 return None
+
+    def _expect(self, sequence: Sequence, index: int, items: list[str]) -> None:
+        there = _dumps(sequence.elts)
+        new = _dumps([ast.parse(item, mode="eval").body for item in items])
+        self._expected.append([*there[:index], *new, *there[index:]])
+
+    def _extent(self, sequence: Sequence, item: ast.expr) -> tuple[int, int]:
+        """Return where ``item`` starts and ends, with the parentheses around it.
+
+        The tree leaves them out. Those of a tuple itself are not its items'.
+        """
+        start, end = self.start(item), self.end(item)
+        first, last = self.start(sequence), self.end(sequence)
+        if self.text[first] in "([" and self.text[last - 1] in ")]":
+            first, last = first + 1, last - 1
+        while opening := re.search(r"\(\s*\Z", self.text[first:start]):
+            closing = re.match(r"\s*\)", self.text[end:last])
+            if closing is None:
+                break
+            start = first + opening.start()
+            end += closing.end()
+        return start, end
+
+    def _line_at(self, offset: int) -> int:
+        """Return the line (from 1) that holds the character at ``offset``."""
+        return bisect_right(self._starts, offset)
+
+    def _indentation_at(self, offset: int) -> str:
+        """See indentation(), for the text at ``offset``."""
+        line_start = self._starts[self._line_at(offset) - 1]
+        before = self.text[line_start:offset]
+        return before if before.isspace() else " " * len(before)
 
     def _fill(self, sequence: Sequence, items: list[str]) -> None:
         text = ", ".join(items)
@@ -267,6 +307,10 @@ def strings(node: ast.AST) -> set[str]:
         for inner in ast.walk(node)
         if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
     }
+
+
+def _dumps(nodes: list[ast.expr]) -> list[str]:
+    return [ast.dump(node) for node in nodes]
 
 
 def names(node: ast.AST) -> set[str]:

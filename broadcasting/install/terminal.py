@@ -138,11 +138,11 @@ def _write(changes: list[planning.Change], terminal: Terminal, shown: Callable[[
 
 
 def _close(plan: planning.Plan, options: Options, status: int, terminal: Terminal) -> None:
+    if options.dry_run and plan.changes:
+        terminal.write("Nothing was written: this was a dry run.")
     if status != DONE:
         terminal.write("Not all is in place yet: see above, then run this again.", "33")
-    elif options.dry_run and plan.changes:
-        terminal.write("Nothing was written: this was a dry run.")
-    else:
+    elif not options.dry_run or not plan.changes:
         if not plan.changes:
             terminal.write("There is nothing to do: all is in place.")
         terminal.write(NEXT, "32")

@@ -152,6 +152,63 @@ def test_modes_and_links_stay(bare: Bare, tmp_path: Path) -> None:
     assert "broadcasting" in elsewhere.read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such owners")
+def test_owners_stay(bare: Bare) -> None:
+    settings = bare.path("settings.py")
+    # Whoever runs this: root may give it away, everybody else keeps it.
+    owner = (65_534, 65_534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(settings, *owner)
+    assert bare.install()[0] == 0
+    assert (settings.stat().st_uid, settings.stat().st_gid) == owner
+    assert "broadcasting" in bare.read("settings.py")
+
+
+def test_what_may_not_be_written_is_not(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write everything, so nobody's modes can show this to all who run it.
+    settings = bare.path("settings.py")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != settings)
+    before = bare.read("settings.py")
+    status, output = bare.install()
+    assert status == 1
+    assert "mysite/settings.py was not written: it is not writable" in output
+    assert bare.read("settings.py") == before
+
+
+def test_what_cannot_be_read_is_left_to_its_owner(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls, read = bare.path("urls.py"), Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path == urls:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    status, output = bare.install()
+    assert status == 1
+    assert "mysite/urls.py was left alone: it cannot be read (Permission denied)" in output
+
+
+def test_parentheses_round_an_entry_stay_its_own(bare: Bare) -> None:
+    bare.replace(
+        "settings.py",
+        "'django.middleware.clickjacking.XFrameOptionsMiddleware'",
+        "('django.middleware.clickjacking.'\n     'XFrameOptionsMiddleware')",
+    )
+    bare.replace("settings.py", "'django.contrib.admin'", "('django.contrib.admin')")
+    assert bare.install()[0] == 0
+    values = settings_of(bare.read("settings.py"))
+    assert all(isinstance(entry, str) for entry in values["MIDDLEWARE"])  # type: ignore[attr-defined]
+    assert values["MIDDLEWARE"][-1].endswith("SocketIdMiddleware")  # type: ignore[index]
+    assert values["INSTALLED_APPS"][:4] == [  # type: ignore[index]
+        "daphne",
+        "channels",
+        "broadcasting",
+        "django.contrib.admin",
+    ]
+
+
 def test_a_project_in_the_folder_itself(started: Callable[[str], Bare]) -> None:
     bare = started("config")
     assert bare.install()[0] == 0

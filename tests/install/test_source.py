@@ -37,6 +37,11 @@ def appended(text: str) -> str:
         ("X = ['a']\nX += ['b']\n", "X = ['new', 'two', 'a']\nX += ['b']\n"),
         ("X = ['a']\nX = X + ['b']\n", "X = ['new', 'two', 'a']\nX = X + ['b']\n"),
         ("X = ['é', 'a']\n", "X = ['new', 'two', 'é', 'a']\n"),
+        ("X = [\n'a',\n]\n", "X = [\n'new',\n'two',\n'a',\n]\n"),
+        ("X = [('a'), 'b']\n", "X = ['new', 'two', ('a'), 'b']\n"),
+        ("X = (('a'), 'b')\n", "X = ('new', 'two', ('a'), 'b')\n"),
+        ("X = [\n    ('a'),\n]\n", "X = [\n    'new',\n    'two',\n    ('a'),\n]\n"),
+        ("X = [\n (\n  'a'\n 'b'\n ),\n]\n", "X = [\n 'new',\n 'two',\n (\n  'a'\n 'b'\n ),\n]\n"),
         ("é = 1; X = ['a']\n", "é = 1; X = ['new', 'two', 'a']\n"),
     ],
 )  # fmt: skip
@@ -56,6 +61,17 @@ def test_items_go_in_front(before: str, after: str) -> None:
         ("X = [\n    'a'  # why\n]\n", "X = [\n    'a',  # why\n    'new'\n]\n"),
         ("X = ['a',\n     'b']\n", "X = ['a',\n     'b',\n     'new']\n"),
         ("X = [\n    'a',\n    'b',]\n", "X = [\n    'a',\n    'b',\n    'new',]\n"),
+        ("X = [('a')]\n", "X = [('a'), 'new']\n"),
+        ("X = ('b', ((('a') )))\n", "X = ('b', ((('a') )), 'new')\n"),
+        ("X = [\n    ('a' 'b'),\n]\n", "X = [\n    ('a' 'b'),\n    'new',\n]\n"),
+        (
+            "X = [\n  (\n    'a'\n    'b'\n  )\n]\n",
+            "X = [\n  (\n    'a'\n    'b'\n  ),\n  'new'\n]\n",
+        ),
+        (
+            "X = [\n  (\n    'a'\n  ),  # why\n]\n",
+            "X = [\n  (\n    'a'\n  ),  # why\n  'new',\n]\n",
+        ),
         ("X = [\n    'a',\n    # end\n]\n", "X = [\n    'a',\n    'new',\n    # end\n]\n"),
     ],
 )
@@ -135,3 +151,17 @@ def test_a_name_that_means_something_else_is_left_alone() -> None:
 def test_what_is_not_python_is_not_understood() -> None:
     with pytest.raises(NotUnderstood, match="not valid Python"):
         Source("X = [\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["X = [(  # why\n'a'), 'b']\n", "X = ['b', ('a'  # why\n)]\n", "X = ('a'), ('b')\n"]
+)
+def test_what_would_come_out_as_something_else_is_left_alone(text: str) -> None:
+    for edit in (prepended, appended):
+        try:
+            after = edit(text)
+        except NotUnderstood:
+            continue
+        names: dict[str, list[str]] = {}
+        exec(after, names)  # noqa: S102 - the text of these very lines
+        assert set(names["X"]) == {"a", "b", "new"} | ({"two"} if edit is prepended else set())
