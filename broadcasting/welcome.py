@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from urllib.parse import urlsplit
 
 import django
 from django.conf import settings as django_settings
@@ -15,6 +16,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.utils.crypto import get_random_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -22,6 +24,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from broadcasting import Channel, ShouldBroadcast, __version__
 from broadcasting.applications import default_application
+from broadcasting.broadcasters import SILENT
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import BroadcastingError
 from broadcasting.queues import get_queue
@@ -60,24 +63,29 @@ def page(request: HttpRequest) -> HttpResponse:
     token = get_random_string(22)
     conf = get_settings()
     package = str(getattr(django_settings, "ROOT_URLCONF", "")).rpartition(".")[0] or "your_app"
+    entry = conf.broadcasters[conf.default_broadcaster]
     context = {
         "token": token,
         "channel": channel_of(token),
         "event": EVENT,
         "wait": WAIT_SECONDS,
         "package": package,
+        "silent": entry.backend if entry.backend in SILENT else None,
         "queue": conf.queue.backend,
         "queue_leaves": get_queue().leaves_process,
         "facts": [
             ("Broadcasting", __version__),
             ("Django", django.get_version()),
-            ("Broadcaster", conf.broadcasters[conf.default_broadcaster].backend),
+            ("Broadcaster", entry.backend),
             ("Queue", conf.queue.backend),
             ("Backplane", conf.backplane.backend),
             ("Application", default_application().id),
         ],
     }
-    return render(request, "broadcasting/welcome.html", context)
+    response = render(request, "broadcasting/welcome.html", context)
+    # Its own, so that it runs whatever the site's policy is: a middleware leaves it alone.
+    response["Content-Security-Policy"] = _policy()
+    return response
 
 
 @login_not_required
@@ -102,6 +110,15 @@ def send(request: HttpRequest) -> JsonResponse:
     except (BroadcastingError, ImproperlyConfigured) as problem:
         return JsonResponse({"message": str(problem)}, status=503)
     return JsonResponse({"milliseconds": (time.perf_counter() - started) * 1000})
+
+
+def _policy() -> str:
+    files = urlsplit(static(""))
+    ours = f"'self' {files.scheme}://{files.netloc}" if files.netloc else "'self'"
+    return (
+        f"default-src 'none'; script-src {ours}; style-src {ours}; img-src {ours};"
+        " connect-src 'self' ws: wss:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 def _refuse_outside_debug() -> None:

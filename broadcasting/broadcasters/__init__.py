@@ -12,7 +12,7 @@ from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.conf import get_settings, on_change
 from broadcasting.families import make_backend
 
-__all__ = ["BaseBroadcaster", "broadcasters"]
+__all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
 
 SHORT_NAMES = {
     "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",
@@ -20,6 +20,10 @@ SHORT_NAMES = {
     "null": "broadcasting.broadcasters.null.NullBroadcaster",
     "locmem": "broadcasting.broadcasters.locmem.LocmemBroadcaster",
 }
+
+
+SILENT = frozenset({"log", "null", "locmem"})
+"""Those that send nothing to browsers."""
 
 
 class Broadcasters:

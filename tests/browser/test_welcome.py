@@ -18,17 +18,15 @@ from tests.wheel.bare_project import make_live, serving
 
 PATH = "/broadcasting/welcome/"
 HURRIED = f"{PATH}?wait=0.5"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+# Under which no page of ours would run; those that bring a policy of their own keep it.
+POLICY = "default-src 'none'; script-src 'nonce-of-the-site'"
 STRICT = f'''"""A policy for every page, and less patience where the address asks for it."""
 
 
 def middleware(get_response):
     def serve(request):
         response = get_response(request)
-        response["Content-Security-Policy"] = "{POLICY}"
+        response.setdefault("Content-Security-Policy", "{POLICY}")
         if wait := request.GET.get("wait"):
             text = response.text.replace('data-wait="5"', f'data-wait="{{wait}}"')
             response.content = text.encode()
@@ -114,6 +112,38 @@ def test_it_stops_at_the_subscription(visitors: Visitors) -> None:
     state(page, "subscribed", "failed")
     state(page, "connected", "done")
     assert page.locator("#verdict").inner_text().count("Subscribed")
+
+
+def test_it_stops_where_every_subscription_is_sent_away(visitors: Visitors) -> None:
+    """As a server does whose backplane is down: greeted, sent away, and back again."""
+    visitor = visitors.new()
+    attempts: list[WebSocketRoute] = []
+
+    def away(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        attempts.append(socket)
+
+        def passed(text: str | bytes) -> None:
+            if "pusher:subscribe" in str(text):
+                socket.close(code=4100, reason="Temporarily unavailable, reconnect later")
+            else:
+                server.send(text)
+
+        socket.on_message(passed)
+
+    visitor.context.route_web_socket("**/app/**", away)
+    page = visitor.open(PATH)
+    state(page, "subscribed", "failed")
+    assert "Subscribed" in page.locator("#verdict").inner_text()
+    assert "4100" in page.locator('[data-step="subscribed"] .time').inner_text()
+    assert page.locator("#doctor").is_visible()
+    # It goes on trying, and goes on saying so.
+    while len(attempts) < 3:
+        page.wait_for_timeout(50)
+    assert page.locator('[data-step="subscribed"]').get_attribute("data-state") == "failed"
+    assert "events arrive" not in page.locator("#live").inner_text()
+    assert page.locator("#send button").is_disabled()
+    visitor.context.unroute_all()
 
 
 def test_it_stops_at_the_dispatch(visitors: Visitors) -> None:

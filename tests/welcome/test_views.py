@@ -128,3 +128,26 @@ def test_it_is_open_to_visitors_who_are_not_logged_in(client: Client) -> None:
     with override_settings(MIDDLEWARE=middleware):
         _, fields = opened(client)
         assert client.post(SEND, {**fields, "press": "1"}).status_code == 200
+
+
+@debug
+def test_it_brings_a_policy_under_which_it_runs(client: Client) -> None:
+    policy = client.get(PAGE).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    with override_settings(STATIC_URL="https://cdn.test/static/"):
+        policy = client.get(PAGE).headers["Content-Security-Policy"]
+    assert "script-src 'self' https://cdn.test;" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(("backend", "named"), [("locmem", True), ("channels", False)])
+def test_a_broadcaster_that_reaches_no_browser_is_named(
+    client: Client, backend: str, named: bool
+) -> None:
+    broadcasting = {
+        **django_settings.BROADCASTING,
+        "BROADCASTERS": {"default": {"BACKEND": backend}},
+    }
+    with override_settings(DEBUG=True, BROADCASTING=broadcasting):
+        html, _ = opened(client)
+    assert ("sends nothing to browsers" in html) is named
