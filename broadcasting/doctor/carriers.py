@@ -79,7 +79,8 @@ def _queues_by_worker(app: Any, timeout: float) -> dict[str, set[str]]:
     with connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=timeout)
         # The whole time is always waited out: ask shortly first, then for a busy worker.
-        for patience in (min(timeout, 1.0), timeout):
+        short = min(timeout / 2, 1.0)
+        for patience in (short, timeout - short):
             inspect = app.control.inspect(timeout=patience, connection=connection)
             if answers := inspect.active_queues() or {}:
                 break

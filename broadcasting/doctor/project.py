@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
 from broadcasting.applications import default_application, get_applications
+from broadcasting.broadcasters import SILENT
 from broadcasting.conf import get_settings
 from broadcasting.doctor.report import Doubtful, Failed, Skipped, described
 from broadcasting.typing import AsgiApplication, Message
@@ -56,8 +57,8 @@ def check_broadcaster() -> str:
             f"DEFAULT_BROADCASTER is {conf.default_broadcaster!r}, which BROADCASTERS lacks",
             f"Use one of {', '.join(conf.broadcasters)}.",
         )
-    if entry.backend in ("log", "null", "locmem"):
-        raise Doubtful(
+    if entry.backend in SILENT:
+        raise Failed(
             f"{conf.default_broadcaster!r} is {entry.backend!r}: no browser gets anything",
             'Use {"BACKEND": "channels"} in BROADCASTING["BROADCASTERS"] for real sockets.',
         )

@@ -24,6 +24,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import override_settings
 from pytest_django import Settings
 
+from broadcasting.doctor.report import Hop, Status
+from broadcasting.management.commands.broadcasting_doctor import verdict
 from tests import live
 from tests.conftest import Valkey
 from tests.doctor.conftest import Findings, findings_of
@@ -72,8 +74,27 @@ def test_lines_are_plain_without_a_terminal(running: live.Server) -> None:
     call_command("broadcasting_doctor", url=running.url, stdout=out)
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("ok       settings")
-    assert lines[-1] == "Every hop works."
+    assert lines[-1] == "Every hop that was tried works; not tried: event."
     assert "\x1b" not in out.getvalue()
+
+
+def hop(name: str, status: Status) -> Hop:
+    return Hop(name=name, status=status, detail="")
+
+
+@pytest.mark.parametrize(
+    ("hops", "said"),
+    [
+        ([hop("api", "ok")], "Every hop works."),
+        ([hop("api", "ok"), hop("settings", "warning")], "Every hop works; look at: settings."),
+        (
+            [hop("settings", "warning"), hop("asgi", "skipped"), hop("event", "skipped")],
+            "Every hop that was tried works; not tried: asgi, event; look at: settings.",
+        ),
+    ],
+)
+def test_the_last_line_claims_no_more_than_was_seen(hops: list[Hop], said: str) -> None:
+    assert verdict(hops) == said
 
 
 class Screen(io.StringIO):
@@ -113,9 +134,10 @@ def test_a_typo_in_the_settings(doctor: Doctor) -> None:
 def test_a_broadcaster_that_only_logs(doctor: Doctor, running: live.Server) -> None:
     with with_broadcasting(DEFAULT_BROADCASTER="log"):
         found = doctor(url=running.url)
-    assert found.status("broadcaster") == "warning"
+    assert found.status("broadcaster") == "failed"
     assert "channels" in found.cure("broadcaster")
-    assert found.code == 0
+    assert found.status("event") == "skipped"
+    assert found.code == 1
 
 
 def test_a_disabled_application(doctor: Doctor, running: live.Server) -> None:

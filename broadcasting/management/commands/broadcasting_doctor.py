@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         if stops := [hop.name for hop in found if hop.status == "failed"]:
             self.stdout.write(self.style.ERROR(f"Events do not pass: {', '.join(stops)}."))
         else:
-            self.stdout.write(self.style.SUCCESS("Every hop works."))
+            self.stdout.write(self.style.SUCCESS(verdict(found)))
         return found
 
     def write_plain(self, hop: Hop) -> None:
@@ -97,6 +97,18 @@ class Command(BaseCommand):
             console.print(table)
 
         return write
+
+
+def verdict(hops: Sequence[Hop]) -> str:
+    """Return the last line, where no hop failed."""
+    skipped = [hop.name for hop in hops if hop.status == "skipped"]
+    warned = [hop.name for hop in hops if hop.status == "warning"]
+    text = "Every hop works" if not skipped else "Every hop that was tried works"
+    if skipped:
+        text += f"; not tried: {', '.join(skipped)}"
+    if warned:
+        text += f"; look at: {', '.join(warned)}"
+    return f"{text}."
 
 
 def took(hop: Hop) -> str:
