@@ -112,6 +112,39 @@ def test_the_ticker_needs_no_login(visitors: Visitors) -> None:
     expect(guest.locator("#ticker li").first).to_contain_text("New order: one tall vase")
 
 
+def test_what_went_wrong_is_seen(chromium: Browser, uvicorn_demo: Demo) -> None:
+    visitors = Visitors(chromium, uvicorn_demo.url)
+    visitor = visitors.new()
+    page = visitor.sign_in("buyer")
+    notice = page.locator("[data-notice]")
+    expect(notice).to_be_hidden()
+    visitor.context.route("**/orders/place/", lambda route: route.fulfill(status=500))
+    page.get_by_role("button", name="Order it").click()
+    expect(notice).to_have_text("That did not work. Try again.")
+    expect(notice).to_be_visible()
+    expect(page.get_by_role("button", name="Order it")).to_be_focused()
+    visitor.context.unroute("**/orders/place/")
+    order_pot(page)
+    expect(notice).to_be_hidden()
+
+    visitor.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Order it").click()
+    expect(notice).to_have_text("You are signed out. Sign in again")
+    notice.get_by_role("link").click()
+    page.wait_for_url("**/login/?next=/orders/")
+    visitors.close()
+
+
+def test_a_keyboard_goes_on_where_its_button_was(visitors: Visitors) -> None:
+    buyer = visitors.new().sign_in("buyer")
+    seller = visitors.new().sign_in("seller")
+    pk = order_pot(buyer)
+    card = seller.locator(f'[data-order="{pk}"]')
+    card.get_by_role("button", name="Ship").press("Enter")
+    expect(card.locator(".status")).to_have_text("Shipped")
+    expect(card).to_be_focused()
+
+
 # The rest is the same code on both servers, and browsers are slow.
 only_uvicorn = pytest.mark.parametrize("site", ["uvicorn"], indirect=True)
 

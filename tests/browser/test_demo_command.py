@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,29 @@ def test_it_says_who_to_sign_in_as(uvicorn_demo: Demo) -> None:
     printed = uvicorn_demo.log.read_text()
     assert uvicorn_demo.url in printed
     assert "seller, buyer, admin   (password: demo)" in printed
+
+
+@pytest.mark.parametrize("port", [None, 0, 65_536])
+def test_a_port_that_cannot_be_used_is_told_before_anything_starts(port: int | None) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        chosen = taken.getsockname()[1] if port is None else port
+        settings = {"DJANGO_SETTINGS_MODULE": "example_project.settings"}
+        done = live.run(settings, "-m", "django", "demo", "--port", str(chosen))
+    assert done.returncode != 0
+    assert str(chosen) in done.stderr
+    assert "Sign in" not in done.stdout
+
+
+def test_the_topmost_order_of_the_seller_is_the_buyers(chromium: Browser, tmp_path: Path) -> None:
+    """What the README says to try first has to show something."""
+    with demo("uvicorn", tmp_path / "fresh.sqlite3") as running:
+        visitors = Visitors(chromium, running.url)
+        buyer, seller = visitors.new().sign_in("buyer"), visitors.new().sign_in("seller")
+        seller.get_by_role("button", name="Ship").first.click()
+        expect(buyer.locator("[data-order][data-status=shipped]")).to_have_count(1)
+        visitors.close()
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def test_the_login_form_is_clean_when_it_is_open(visitors: Visitors) -> None:
     page.get_by_label("Name").fill("seller")
     page.get_by_label("Password", exact=True).fill("wrong")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_text("do not belong together")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("seller")
     assert violations(page) == []
 
 

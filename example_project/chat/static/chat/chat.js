@@ -49,7 +49,7 @@
     } catch (error) {
       console.error(error);
       field.value = text;
-      Kiln.announce("Your message was not sent. Try again.");
+      Kiln.complain("Your message was not sent. Try again.", error);
     }
   });
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -79,6 +81,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, port: int, server: str, redis: bool, noreload: bool, **options: Any
     ) -> None:
+        check_port(port)
         call_command("migrate", verbosity=0, interactive=False)
         seed()
         environment = dict(os.environ)
@@ -104,7 +107,9 @@ class Command(BaseCommand):
         parts = ["Daphne (runserver)" if server == "daphne" else "uvicorn (websockets_serve)"]
         parts.append("SQLite")
         if environment.get("REDIS_URL"):
-            parts.append(f"Redis at {environment['REDIS_URL']}")
+            address = urlsplit(environment["REDIS_URL"])
+            # The rest of it may hold a password.
+            parts.append(f"Redis at {address.netloc.rpartition('@')[2] or address.path}")
         parts.append(f"{environment.get('BROADCAST_QUEUE', 'sync')} queue")
         text = GUIDE.format(
             title=self.style.MIGRATE_HEADING("Kiln, the example of django-broadcasting"),
@@ -121,6 +126,22 @@ class Command(BaseCommand):
         )
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def check_port(port: int) -> None:
+    """Raise CommandError for a port that nobody can listen on now. Daphne would only say so."""
+    if not 0 < port < 65_536:
+        raise CommandError(f"--port {port}: a port is a number from 1 to 65535")
+    with socket.socket() as probe:
+        # As servers do, whose last connections may still linger.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} of 127.0.0.1 cannot be used ({error.strerror}): choose another with"
+                " --port"
+            ) from error
 
 
 def serve(server: str, port: int, noreload: bool) -> list[str]:

@@ -1,4 +1,4 @@
-/* What every page of the example shares: the state of the connection, and four small tools. */
+/* What every page of the example shares: the state of the connection, and five small tools. */
 (() => {
   "use strict";
 
@@ -14,6 +14,18 @@
     document.querySelector("[data-announcer]").textContent = text;
   }
 
+  /** Say what went wrong, to everybody; where signing in again would help, offer that. */
+  function complain(text, error) {
+    const notice = document.querySelector("[data-notice]");
+    notice.textContent = error?.signedOut ? "You are signed out. " : text;
+    if (error?.signedOut) {
+      const link = document.createElement("a");
+      link.href = notice.dataset.login;
+      link.textContent = "Sign in again";
+      notice.append(link);
+    }
+  }
+
   /** Send a form as it is, with a script's answer in return. Echo's glue adds X-Socket-ID. */
   async function submit(form) {
     const response = await fetch(form.action, {
@@ -21,7 +33,12 @@
       body: new FormData(form),
       headers: { Accept: "application/json" },
     });
+    // Django sends a visitor without a session to its login page, and fetch() follows.
+    if (response.redirected || response.status === 403) {
+      throw Object.assign(new Error(`${form.action} wants a login`), { signedOut: true });
+    }
     if (!response.ok) throw new Error(`${form.action} answered ${response.status}`);
+    complain("");
     return response.json();
   }
 
@@ -62,7 +79,7 @@
   function watchConnection() {
     const badge = document.querySelector(".link-state");
     const label = badge.querySelector("[data-connection-text]");
-    let wasConnected = false;
+    let wasConnected = false; // before the state that is being shown
 
     function show(state) {
       if (badge.dataset.connection === state) return;
@@ -77,23 +94,26 @@
     const { connection } = window.Echo.connector.pusher;
 
     function update() {
-      if (connection.state === "connected") {
-        show("connected");
-        if (wasConnected) refresh().catch(console.error);
-        wasConnected = true;
-      } else if (!navigator.onLine || ["disconnected", "failed"].includes(connection.state)) {
+      if (connection.state === "connected") show("connected");
+      else if (!navigator.onLine || ["disconnected", "failed"].includes(connection.state)) {
         show("offline");
       } else {
         show(wasConnected || connection.state === "unavailable" ? "reconnecting" : "connecting");
       }
     }
 
-    connection.bind("state_change", update);
-    window.addEventListener("offline", update);
+    connection.bind("state_change", ({ current }) => {
+      update();
+      if (current !== "connected") return;
+      if (wasConnected) refresh().catch(console.error);
+      wasConnected = true;
+    });
+    for (const event of ["offline", "online"]) window.addEventListener(event, update);
+    wasConnected = connection.state === "connected";
     update();
   }
 
-  window.Kiln = { announce, submit, fragment, localTimes, flash };
+  window.Kiln = { announce, complain, submit, fragment, localTimes, flash };
   localTimes();
   watchConnection();
 })();

@@ -30,6 +30,11 @@
     Kiln.announce(`Order ${number} was placed.`);
   }
 
+  function focusOn(card) {
+    card.tabIndex = -1;
+    card.focus();
+  }
+
   const watched = new Set();
 
   function watch(card) {
@@ -46,6 +51,7 @@
     const ship = "ship" in form.dataset;
     event.preventDefault();
     const button = form.querySelector("button");
+    const card = form.closest("[data-order]");
     button.disabled = true;
     try {
       // to_others(): this tab gets no event for what it did, only this answer.
@@ -54,9 +60,12 @@
       else await placed(order);
     } catch (error) {
       console.error(error);
-      Kiln.announce("That did not work. Try again.");
+      Kiln.complain("That did not work. Try again.", error);
     } finally {
       button.disabled = false;
+      // A keyboard goes on where it was, or where its button has been.
+      if (button.isConnected) button.focus();
+      else focusOn(card);
     }
   });
 
