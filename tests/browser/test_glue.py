@@ -6,6 +6,7 @@ The socket and the auth endpoint are played here, so that they can refuse, stall
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.utils.http import http_date
 from playwright.sync_api import Browser, Page, Request, Route, WebSocketRoute
 
 from tests.browser.conftest import Visitor, Visitors
@@ -43,6 +45,8 @@ class Site:
         self.auth_headers: list[dict[str, str]] = []
         self.seen: list[Request] = []
         self.answers: list[Answer] = []
+        self.auth_times: list[float] = []
+        self.retry_after: str | None = None
         self.sockets: list[WebSocketRoute] = []
         self.subscribed: list[str] = []
         self.accept_sockets = True
@@ -84,6 +88,7 @@ class Site:
         form = parse_qs(route.request.post_data or "")
         self.forms.append(form)
         self.auth_headers.append(route.request.all_headers())
+        self.auth_times.append(time.time())
         answer = self.answers.pop(0) if self.answers else grant
         status, data = answer(form)
         if status == 0:
@@ -91,7 +96,8 @@ class Site:
         elif isinstance(data, str):
             route.fulfill(status=status, body=data)
         else:
-            route.fulfill(status=status, json=data)
+            asked = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+            route.fulfill(status=status, json=data, headers=asked)
 
     def _socket(self, socket: WebSocketRoute) -> None:
         if not self.accept_sockets:
@@ -425,6 +431,26 @@ class TestAuthorization:
         self.join(page, "a", "b")
         self.wait_subscribed(page, "a", "b")
         assert len(site.forms) == 4
+
+    @pytest.mark.parametrize("kind", ["seconds", "date"])
+    def test_the_server_may_say_how_long_to_wait(self, site: Site, kind: str) -> None:
+        page = self.open(site)
+        # Dates are in whole seconds, so this one is more than one away.
+        site.retry_after = "1" if kind == "seconds" else http_date(time.time() + 2)
+        site.answers = [lambda form: (503, {})]
+        self.join(page, "a")
+        self.wait_subscribed(page, "a")
+        first, second = site.auth_times
+        assert second - first >= 0.9
+
+    @pytest.mark.parametrize("asked", ["soon", "-1", "", "Thu, 01 Jan 1970 00:00:00 GMT"])
+    def test_what_makes_no_sense_is_not_waited_for(self, site: Site, asked: str) -> None:
+        page = self.open(site)
+        site.retry_after = asked
+        site.answers = [lambda form: (503, {})]
+        self.join(page, "a")
+        self.wait_subscribed(page, "a")
+        assert len(site.forms) == 2
 
     @pytest.mark.parametrize("status", [0, 502])
     def test_after_four_tries_it_is_an_error(self, site: Site, status: int) -> None:

@@ -187,8 +187,7 @@
       if (status === 200 && many) {
         return (channel) => data[channel] ?? failure(403, `${endpoint} left this channel out`);
       }
-      const seconds = Number(response.headers.get("Retry-After"));
-      return () => ({ status, data, wait: seconds > 0 ? Math.min(seconds, 60) * 1000 : undefined });
+      return () => ({ status, data, wait: retryAfter(response.headers.get("Retry-After")) });
     }
 
     function refuse({ channel, callback }, status, message = "no reason was given") {
@@ -211,6 +210,13 @@
   /** Whether the same question may be answered differently in a moment. */
   function isPassing(status) {
     return status === 0 || status === 429 || status >= 500;
+  }
+
+  /** Return the milliseconds that a Retry-After asks for, in seconds or as a date; a minute at most. */
+  function retryAfter(text) {
+    const seconds = Number(text);
+    const milliseconds = Number.isNaN(seconds) ? Date.parse(text) - Date.now() : seconds * 1000;
+    return milliseconds > 0 ? Math.min(milliseconds, 60_000) : undefined;
   }
 
   function settle({ callback }, error, data) {
