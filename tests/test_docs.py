@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.template import Template
 from django.test import override_settings
 from django.urls import include, path
 
@@ -32,7 +33,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
 ]
-_FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```([\w+]+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: .+ -->\s*\Z")
 
 
@@ -114,6 +115,11 @@ def test_the_python_of_a_page_runs(doc: Path, shop: dict[str, Any]):
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "json"], ids=ident)
 def test_json_parses(block: Block):
     json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "html+django"], ids=ident)
+def test_templates_compile(block: Block):
+    Template(block.text)
 
 
 @pytest.mark.node

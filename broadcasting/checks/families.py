@@ -145,8 +145,9 @@ def _layer(backplane: ChannelLayerBackplane) -> Iterator[CheckMessage]:
     try:
         layer = backplane.layer
     except Exception as error:  # a layer of somebody else's raises what it likes
+        place = "BROADCASTING['BACKPLANE']"
         yield Error(
-            f"The channel layer of BROADCASTING['BACKPLANE'] cannot be used: {error}",
+            f"The channel layer of {place} cannot be used: {str(error).removeprefix(place + ': ')}",
             hint=f"Add {backplane.alias!r} to CHANNEL_LAYERS, for instance with the BACKEND"
             " 'channels_redis.pubsub.RedisPubSubChannelLayer'; OPTIONS['alias'] names another.",
             id="broadcasting.E009",
