@@ -223,7 +223,7 @@ class TestOutage:
 
     def test_a_mistake_of_the_program_is_no_outage(self, app: Celery, valkey: Valkey) -> None:
         app.conf.task_create_missing_queues = False
-        app.conf.task_queues = {"broadcasts": {}}
+        app.conf.task_queues = {"broadcasts": {}, "celery": {}}
         with pytest.raises(QueueNotFound, match="typo"):
             Ticked(1).on_queue("typo").dispatch()
         Ticked(2).dispatch()
