@@ -150,7 +150,8 @@ class TestFailures:
             Ticked(1).via("typo", "locmem").dispatch()
         assert len(drivers) == 1
 
-    def test_no_server_here_is_raised_with_the_cures(self) -> None:
+    def test_no_server_here_is_raised_with_the_cures(self, configure: Any) -> None:
+        configure()  # a backplane of its own, which no client of another test has joined
         with pytest.raises(NoServerHere, match="channel_layer"):
             Ticked(1).via("default").dispatch()
 
