@@ -68,14 +68,6 @@ class BroadcastingApplication:
             await self.inner(scope, receive, send)
         elif (await receive())["type"] == "websocket.connect":
             logger.info("No socket lives at %.200r", scope["path"])
-            await self._refuse(scope, send)
-
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        """Answer a handshake at a path that is nobody's, with 404 where the server can."""
-        if "websocket.http.response" in (scope.get("extensions") or {}):
-            body = {"error": "No socket lives here", "code": 404}
-            await respond(send, 404, body, prefix="websocket.")
-        else:
             await send({"type": "websocket.close"})
 
     def _is_ours(self, scope: Scope) -> bool:

@@ -82,7 +82,7 @@ class PusherConsumer(AsyncConsumer):
                 connection.refuse(Reconnect())
                 raise
         finally:
-            connection.closing = True
+            connection.detach()
             await node.disconnect(connection)
 
     def open(self, node: Node, scope: Scope) -> Protocol:
@@ -149,13 +149,14 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _came_over_tls(scope: Scope) -> bool:
-    """Whether the socket is encrypted, by the server's word or that of the trusted proxy."""
-    if scope.get("scheme") in ("wss", "https"):
-        return True
-    if django_settings.SECURE_PROXY_SSL_HEADER is None:
-        return False
-    header, secure = django_settings.SECURE_PROXY_SSL_HEADER
-    name = header.removeprefix("HTTP_").replace("_", "-").lower()
-    value = _header(scope, name.encode())
-    # As Django reads it: of several proxies the first one counts.
-    return value is not None and value.split(",")[0].strip() == secure
+    """Whether the socket is encrypted, by the word of the trusted proxy, else of the server.
+
+    As Django reads it: the header wins, and of several proxies the first one counts.
+    """
+    if django_settings.SECURE_PROXY_SSL_HEADER is not None:
+        header, secure = django_settings.SECURE_PROXY_SSL_HEADER
+        name = header.removeprefix("HTTP_").replace("_", "-").lower()
+        value = _header(scope, name.encode())
+        if value is not None:
+            return value.split(",")[0].strip() == secure
+    return scope.get("scheme") in ("wss", "https")

@@ -17,14 +17,14 @@ class ApiError(Exception):
 
 
 async def respond(
-    send: Send, status: int, body: object, *extra_headers: tuple[bytes, bytes], prefix: str = ""
+    send: Send, status: int, body: object, *extra_headers: tuple[bytes, bytes]
 ) -> None:
-    """Send ``body`` as JSON. ``prefix``: of the events, for a refused handshake."""
+    """Send ``body`` as JSON."""
     content = json.dumps(body, separators=(",", ":")).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
         *extra_headers,
     ]
-    await send({"type": f"{prefix}http.response.start", "status": status, "headers": headers})
-    await send({"type": f"{prefix}http.response.body", "body": content})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -141,6 +141,11 @@ class Connection:
         if self._task is not None:
             self._task.cancel()
 
+    def detach(self) -> None:
+        """Let the consumer end by itself: nobody may cut it short while it cleans up."""
+        self.closing = True
+        self._task = None
+
     def release(self) -> None:
         """End the consumer's coroutine when no loop runs any more that could."""
         if self._task is not None and (coroutine := self._task.get_coro()) is not None:

@@ -14,7 +14,7 @@ logger = logging.getLogger("broadcasting.server")
 
 
 class _Interest:
-    __slots__ = ("failures", "holders", "joined", "leaving", "lock")
+    __slots__ = ("doubtful", "failures", "holders", "joined", "leaving", "lock")
 
     def __init__(self) -> None:
         self.failures = 0
@@ -23,7 +23,15 @@ class _Interest:
         self.leaving = False
         """Whether a task will look if the topic is still wanted."""
 
+        self.doubtful = False
+        """Whether a join was cancelled, which the backplane may have done all the same."""
+
         self.lock = asyncio.Lock()
+
+    @property
+    def to_leave(self) -> bool:
+        """Whether envelopes may arrive that nobody wants."""
+        return self.holders == 0 and (self.joined or self.doubtful)
 
 
 class Interests:
@@ -51,27 +59,29 @@ class Interests:
                 if not interest.joined:
                     await self._join(topic, interest)
         except BaseException:
-            interest.holders -= 1
-            self._forget(topic, interest)
+            self._let_go(topic, interest)
             raise
 
     def release(self, topic: Topic) -> None:
         """Give back one hold; with the last one the topic is left on the backplane, later."""
         if not self._subscription.selective:
             return
-        interest = self._topics[topic]
-        interest.holders -= 1
-        if interest.holders == 0 and not interest.leaving:
-            interest.leaving = True
-            # Nobody waits for it: a socket that goes may be cancelled, and has more to leave.
-            task = asyncio.create_task(self._leave(topic, interest))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+        self._let_go(topic, self._topics[topic])
 
     async def settled(self) -> None:
         """Return once every topic without holds has been left."""
         while self._leaving:
             await asyncio.wait(self._leaving)
+
+    def _let_go(self, topic: Topic, interest: _Interest) -> None:
+        interest.holders -= 1
+        if interest.to_leave and not interest.leaving:
+            interest.leaving = True
+            # Nobody waits for it: a socket that goes may be cancelled, and has more to leave.
+            task = asyncio.create_task(self._leave(topic, interest))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        self._forget(topic, interest)
 
     async def _join(self, topic: Topic, interest: _Interest) -> None:
         try:
@@ -79,14 +89,18 @@ class Interests:
         except BackplaneUnavailable:
             interest.failures += 1
             raise
+        except BaseException:
+            interest.doubtful = True
+            raise
         interest.joined = True
+        interest.doubtful = False
 
     async def _leave(self, topic: Topic, interest: _Interest) -> None:
         async with interest.lock:
             interest.leaving = False
             # Meanwhile, somebody may have come.
-            if interest.joined and not interest.holders:
-                interest.joined = False
+            if interest.to_leave:
+                interest.joined = interest.doubtful = False
                 try:
                     await self._subscription.leave(*topic)
                 except BackplaneUnavailable as error:

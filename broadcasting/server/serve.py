@@ -60,7 +60,8 @@ class SocketServer(uvicorn.Server):
         ends = loop.time() + drain
         for server in self.servers:
             server.close()
-        for connection in self._ending():
+        # Those that were seen to hang before; the others have as long as everybody.
+        for connection in self._hung_up:
             reset(connection.transport)
         await get_node().stop()
         await self._farewell(drain)
@@ -79,15 +80,17 @@ class SocketServer(uvicorn.Server):
         # Before 0.53 uvicorn fails on a socket that was closed and is still there.
         await asyncio.sleep(0)
 
-    def _closing(self) -> list[Any]:
-        return [c for c in self.server_state.connections if getattr(c, "close_sent", False)]
+    def _sockets(self) -> list[Any]:
+        """Return the WebSockets; answers of the site that end slowly are none of our business."""
+        return [c for c in self.server_state.connections if hasattr(c, "close_sent")]
 
-    def _ending(self) -> list[Any]:
-        return [c for c in self.server_state.connections if c.transport.is_closing()]
+    def _closing(self) -> list[Any]:
+        return [c for c in self._sockets() if c.close_sent]
 
     def _cut_off(self, now: float) -> None:
         """Abort what we hung up on long ago: a peer that reads nothing keeps it for ever."""
-        since = {c: self._hung_up.get(c, now) for c in self._ending()}
+        ending = [c for c in self._sockets() if c.transport.is_closing()]
+        since = {c: self._hung_up.get(c, now) for c in ending}
         self._hung_up = {c: then for c, then in since.items() if now - then < self._patience}
         for connection in since.keys() - self._hung_up.keys():
             reset(connection.transport)
@@ -96,7 +99,7 @@ class SocketServer(uvicorn.Server):
 def reset(transport: Any) -> None:
     """End a connection at once, and let the kernel forget what waits in it for the peer too."""
     now = struct.pack("ii", 1, 0)
-    with contextlib.suppress(OSError):  # not every kind of socket lingers
+    with contextlib.suppress(Exception):  # not every kind of socket lingers, or is there still
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
     transport.abort()
 

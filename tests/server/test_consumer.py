@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from broadcasting.asgi import get_application
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.consumers import MESSAGES_A_TURN, PusherConsumer
+from broadcasting.consumers import MESSAGES_A_TURN, PusherConsumer, _came_over_tls
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
 from broadcasting.server.node import get_node
@@ -219,6 +219,17 @@ class TestHandshake:
                 with pytest.raises(SocketClosed) as closed:
                     await client.aconnect()
                 assert closed.value.code == 4000
+
+    @pytest.mark.parametrize(
+        ("scheme", "said", "secure"),
+        [("wss", None, True), ("wss", "http", False), ("ws", "https", True), ("ws", None, False)],
+    )
+    def test_what_the_proxy_says_comes_first(self, scheme, said, secure):
+        headers = [] if said is None else [(b"x-forwarded-proto", said.encode())]
+        scope = {"scheme": scheme, "headers": headers}
+        with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+            assert _came_over_tls(scope) is secure
+        assert _came_over_tls(scope) is (scheme == "wss")
 
     async def test_a_tls_only_application_is_4000_over_plain_text(self):
         with applications(require_tls=True), pytest.raises(SocketClosed) as closed:

@@ -194,4 +194,26 @@ async def test_a_cancelled_listener_leaves_no_hold_behind():
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    # Nobody knows whether the backplane did it: it is told to leave.
+    subscription.gate.set()
+    await interests.settled()
+    assert subscription.calls == ["join", "leave"]
+    assert interests._topics == {}
+
+
+async def test_a_join_that_was_cancelled_is_no_join_for_those_who_wait():
+    subscription = SlowSubscription()
+    interests = Interests(subscription)
+    subscription.gate.clear()
+    first = asyncio.create_task(interests.hold(TOPIC))
+    second = asyncio.create_task(interests.hold(TOPIC))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    subscription.gate.set()
+    await second
+    assert subscription.calls == ["join", "join"]
+    interests.release(TOPIC)
+    await interests.settled()
+    assert subscription.calls == ["join", "join", "leave"]
     assert interests._topics == {}

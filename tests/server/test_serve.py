@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import live
-from tests.server.test_slow_readers import HANDSHAKE
+from tests.server.test_slow_readers import HANDSHAKE, talking
 
 BARE = {"DJANGO_SETTINGS_MODULE": "tests.server.bare_settings"}
 GREETING = "pusher:connection_established"
@@ -50,7 +50,7 @@ def test_it_can_live_under_a_path():
     with live.serving("uvicorn", BARE | {"BARE_PATH": "/realtime"}) as server:
         with connect(server.socket_url.replace("/app/", "/realtime/app/")) as client:
             assert GREETING in str(client.recv(10))
-        with pytest.raises(Exception, match="404"), connect(server.socket_url):
+        with pytest.raises(Exception, match="403"), connect(server.socket_url):
             pass
         library = pusher.Pusher(
             "1", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False
@@ -137,13 +137,3 @@ async def test_peers_and_requests_that_do_not_end_share_one_deadline(live_databa
             assert await asyncio.to_thread(server.stop) == 0
         # DRAIN_SECONDS is 2 there.
         assert loop.time() - began < 3.5
-
-
-async def talking(port: int, said: bytes) -> socket.socket:
-    """Return a connection on which ``said`` was sent."""
-    loop = asyncio.get_running_loop()
-    peer = socket.socket()
-    peer.setblocking(False)
-    await loop.sock_connect(peer, ("127.0.0.1", port))
-    await loop.sock_sendall(peer, said)
-    return peer

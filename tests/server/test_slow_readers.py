@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,11 +33,8 @@ ENOUGH = 900
 async def deaf(port: int) -> AsyncIterator[socket.socket]:
     """A subscriber that reads its answers and then nothing more."""
     loop = asyncio.get_running_loop()
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        # A window that does not grow.
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        await loop.sock_connect(peer, ("127.0.0.1", port))
+    # A window that does not grow.
+    with await talking(port, b"", window=65_536) as peer:
         for said, awaited in ((HANDSHAKE, b"_established"), (FRAME, b"subscription_succeeded")):
             await loop.sock_sendall(peer, said)
             answer = b""
@@ -44,6 +42,18 @@ async def deaf(port: int) -> AsyncIterator[socket.socket]:
                 while awaited not in answer:
                     answer += await loop.sock_recv(peer, 4_096)
         yield peer
+
+
+async def talking(port: int, said: bytes, window: int | None = None) -> socket.socket:
+    """Return a connection on which ``said`` was sent."""
+    loop = asyncio.get_running_loop()
+    peer = socket.socket()
+    peer.setblocking(False)
+    if window is not None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    await loop.sock_connect(peer, ("127.0.0.1", port))
+    await loop.sock_sendall(peer, said)
+    return peer
 
 
 async def read_until(peer: socket.socket, last: bytes) -> bytes:
@@ -90,6 +100,50 @@ async def test_one_that_never_reads_is_cut_off(live_database: Path):
             await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
             await until_cut_off(peer)
             await other.silence()
+
+
+SITE = """
+import sys
+import django; django.setup()
+from broadcasting.asgi import get_application
+from broadcasting.server.serve import configuration, run
+
+async def site(scope, receive, send):
+    headers = [(b"content-length", b"12000000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(12_000_000)})
+
+config = configuration(
+    get_application(site), host="127.0.0.1", port=int(sys.argv[1]), drain_seconds=20,
+    log_level="warning",
+)
+run(config, print, patience=0.2)
+"""
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path, stops: bool):
+    """Its connection closes as well, once all is written."""
+    port, log = live.free_port(), tmp_path / "log"
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.server.bare_settings"}
+    process = live.spawn([sys.executable, "-c", SITE, str(port)], settings, log)
+    try:
+        await asyncio.to_thread(live.wait_for_port, port, process, log)
+        request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        loop = asyncio.get_running_loop()
+        with await talking(port, request, window=65_536) as peer:
+            received = len(await loop.sock_recv(peer, 65_536))
+            if stops:
+                process.terminate()
+            # Slower than the server would wait for a socket, and looks for one.
+            until = loop.time() + 5
+            while part := await loop.sock_recv(peer, 65_536):
+                received += len(part)
+                await asyncio.sleep(0.1 if loop.time() < until else 0)
+        assert received > 12_000_000
+    finally:
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, live.PATIENCE) == 0
 
 
 async def test_one_that_never_reads_does_not_hold_up_the_end(live_database: Path):
