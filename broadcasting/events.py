@@ -171,7 +171,8 @@ class ShouldBroadcast(_MadeOnFirstUse):
         Safe from views, signals, tasks, threads and the shell; with a running event loop it
         never blocks that loop, and failures to hand on are logged. Raises what the hooks
         raise, PayloadError, InvalidChannelName, InvalidEventName, AutocommitOff, and
-        PublishError unless ``rescue``.
+        PublishError unless ``rescue``; in a coroutine that ``async_to_sync()`` runs these are
+        logged too, since the thread that waits for it looks for its transaction.
         """
         Dispatch(self).dispatch()
 

@@ -11,7 +11,7 @@ import concurrent.futures
 import contextvars
 from collections.abc import Callable
 
-from asgiref.sync import AsyncToSync
+from asgiref.sync import AsyncToSync, SyncToAsync, _restore_context
 
 
 def loop_is_running() -> bool:
@@ -28,18 +28,26 @@ def submit_to_waiting_thread(work: Callable[[], object]) -> bool:
     loop = _running_loop()
     if loop is None:
         return False
-    # The same two places, in the same order, where sync_to_async() looks.
+    # The same places, in the same order, where sync_to_async() looks for that thread.
     executor = getattr(AsyncToSync.executors, "current", None)
-    executor = executor or AsyncToSync.loop_thread_executors.get(loop)
+    if executor is None and SyncToAsync.thread_sensitive_context.get(None) is None:
+        executor = AsyncToSync.loop_thread_executors.get(loop)
     if executor is None:
         return False
+    context = contextvars.copy_context()
     try:
-        future = executor.submit(contextvars.copy_context().run, work)
+        future = executor.submit(context.run, _run, context, work)
     except RuntimeError:  # a task that outlived the call: nobody waits any more
         return False
     _submitted.add(future)
     future.add_done_callback(_submitted.discard)
     return True
+
+
+def _run(context: contextvars.Context, work: Callable[[], object]) -> None:
+    # Language, time zone and the like know which thread they belong to: bring them along.
+    _restore_context(context)
+    work()
 
 
 def flush(timeout: float) -> bool:
@@ -54,4 +62,4 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-_submitted: set[concurrent.futures.Future[object]] = set()
+_submitted: set[concurrent.futures.Future[None]] = set()

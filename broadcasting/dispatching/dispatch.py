@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 
 from broadcasting.dispatching.bridge import submit_to_waiting_thread
-from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
@@ -144,7 +143,7 @@ def _dispatch_alone(outgoing: Outgoing, outlet: Outlet) -> None:
     try:
         _dispatch(outgoing, outlet)
     except Exception as error:
-        report(error, outgoing.label, "dispatching it")
+        outlet.fail(outgoing, error)
 
 
 def _begin(outgoing: Outgoing, outlet: Outlet) -> Batch | None:

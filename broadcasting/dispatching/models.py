@@ -1,12 +1,13 @@
 """The rows that an event holds: whose transaction it waits for, and what deleting them leaves.
 
-Looks into lists and mappings, never into the rows themselves. Opens no connection.
+Looks into lists and dicts, never into the rows themselves. Opens no connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final, TypeAlias, Union
 
 from django.db import DEFAULT_DB_ALIAS, router
@@ -14,7 +15,10 @@ from django.db.models import Model
 from django.db.models.query import QuerySet
 
 MAX_DEPTH: Final = 4
-"""Levels of lists and mappings. Deeper ones hold data, not what an event is about."""
+"""Levels of lists and dicts. Deeper ones hold data, not what an event is about."""
+
+MAX_LOOKED_AT: Final = 1_000
+"""Values that are looked at. An event has its rows in front, or is no event but a report."""
 
 Keys: TypeAlias = Sequence[tuple[Model, Any]]
 """Rows with the primary keys that they had."""
@@ -53,18 +57,31 @@ def as_they_were(keys: Keys) -> Iterator[None]:
     try:
         yield
     finally:
-        for row, _ in deleted:
-            row.pk = None
+        for row, pk in deleted:
+            if row.pk == pk:  # unless it was saved anew meanwhile
+                row.pk = None
 
 
-def _rows(values: Iterable[Any], depth: int = MAX_DEPTH) -> Iterator[_Rows]:
-    for value in values:
-        if isinstance(value, Model | QuerySet):
-            yield value
-        elif depth and isinstance(value, Mapping):
-            yield from _rows(value.values(), depth - 1)
-        elif depth and isinstance(value, list | tuple | Set):
-            yield from _rows(value, depth - 1)
+def _rows(values: Iterable[Any]) -> Iterator[_Rows]:
+    """Yield rows and querysets level by level, each once."""
+    seen: set[int] = set()
+    level: Iterable[Any] = values
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Iterable[Any]] = []
+        for value in level:
+            if id(value) in seen:
+                continue
+            if len(seen) >= MAX_LOOKED_AT:
+                return
+            seen.add(id(value))
+            if isinstance(value, Model | QuerySet):
+                yield value
+            elif isinstance(value, dict):
+                below.append(value.values())
+            # Python's own only: others may be lazy, and nobody asked for what they would do.
+            elif isinstance(value, list | tuple | set | frozenset):
+                below.append(value)
+        level = chain.from_iterable(below)
 
 
 def _has_key(row: Model) -> bool:

@@ -42,6 +42,10 @@ class Outlet(ABC):
         if batch is not None:
             self.hand_on(batch)
 
+    def fail(self, outgoing: Outgoing, error: Exception) -> None:
+        """Take what went wrong in a thread in which nobody is left to raise at."""
+        report(error, outgoing.label, "dispatching it")
+
     @abstractmethod
     def hand_on(self, batch: Batch) -> None:
         """Pass a rendered event on. Never blocks a running event loop."""

@@ -80,6 +80,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         self._lock = threading.RLock()
         self._sent: list[Record] = []
         self._waiting: list[_Waiting] = []
+        self._mistakes: list[Exception] = []
         # Connections, with what an outer fake had put in front of them.
         self._watched: dict[BaseDatabaseWrapper, dict[str, Any]] = {}
 
@@ -103,7 +104,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         with self._lock:
             for waiting in self._waiting:
                 waiting.taken = True
-            self._sent, self._waiting = [], []
+            self._sent, self._waiting, self._mistakes = [], [], []
 
     def takes(self, outgoing: Outgoing) -> bool:
         return self._only is None or isinstance(outgoing.event, self._only)
@@ -115,6 +116,10 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
             self._waiting.append(waiting)
             self._watch(connection)
         self._settle()
+
+    def fail(self, outgoing: Outgoing, error: Exception) -> None:
+        # Told to whoever looks next: a log line would let the test pass.
+        self._mistakes.append(error)
 
     def hand_on(self, batch: Batch) -> None:
         self._settle()
@@ -134,10 +139,11 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._catch_up()
         take_away(self)
         with self._lock:
             for connection, outer in self._watched.items():
-                del connection.savepoint_commit
+                vars(connection).pop("savepoint_commit", None)
                 vars(connection).update(outer)
             self._watched = {}
         if error is None:
@@ -195,9 +201,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
 
     def _settle(self) -> None:
         """Sort out what waited: some of it was rolled back, some counts as committed."""
-        if bridge.loop_is_running():
-            # Dispatched in this very coroutine, and still on its way to the waiting thread.
-            bridge.flush(PATIENCE)
+        self._catch_up()
         with self._lock:
             # A commit under way has taken its callbacks off the list, and calls them yet.
             self._waiting = [w for w in self._waiting if not w.is_rolled_back]
@@ -207,6 +211,13 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
                 waiting.taken = True
         for waiting in ripe:
             self.complete(waiting.outgoing)
+        if self._mistakes:
+            raise self._mistakes.pop(0)
+
+    def _catch_up(self) -> None:
+        """Wait for what this very coroutine dispatched, and is on its way to another thread."""
+        if bridge.loop_is_running():
+            bridge.flush(PATIENCE)
 
 
 def fake(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models.signals import post_save
 from django.test import AsyncClient, Client
+from django.utils import timezone
+from django.utils.translation import get_language, override
 
 from broadcasting import Channel, ShouldBroadcast
 from broadcasting.broadcasts import Broadcast
@@ -193,6 +195,20 @@ class TestContexts:
         assert numbers(outbox) == ([] if fail else ["1", "2", "3"])
         async_to_sync(work)()
         assert numbers(outbox)[-3:] == ["1", "2", "3"]
+
+    def test_such_code_keeps_its_language_and_zone(self, outbox: Outbox) -> None:
+        class Told(Ticked):
+            def broadcast_with(self) -> Any:
+                return {"language": get_language(), "zone": timezone.get_current_timezone_name()}
+
+        async def work() -> None:
+            with override("de"), timezone.override("Europe/Berlin"):
+                Told(1).dispatch()
+                await asyncio.sleep(0)
+
+        async_to_sync(work)()
+        assert data(outbox) == ['{"language":"de","zone":"Europe/Berlin"}']
+        assert get_language() != "de"
 
     def test_a_mistake_in_such_code_is_logged(
         self, outbox: Outbox, caplog: pytest.LogCaptureFixture
@@ -443,6 +459,30 @@ class TestTransactions:
                 event.dispatch()
             assert outbox == []
         assert data(outbox) == ["{}"] * 3
+
+    def test_only_what_is_there_is_looked_at(self, outbox: Outbox) -> None:
+        class Lazy(Mapping[str, Any]):
+            def __getitem__(self, key: str) -> Any:
+                raise AssertionError("nobody asked for it")
+
+            def __iter__(self) -> Iterator[str]:
+                yield "a"
+
+            def __len__(self) -> int:
+                return 1
+
+        class Holding(ShouldBroadcast):
+            _what: Any
+
+            def broadcast_on(self) -> str:
+                return "orders"
+
+        endless: list[Any] = []
+        endless += [endless] * 40
+        with transaction.atomic():
+            for held in (Lazy(), endless, [{"n": n} for n in range(50_000)]):
+                Holding(held).dispatch()
+        assert len(outbox) == 3
 
     def test_an_error_in_a_hook_shows_at_the_commit(self, outbox: Outbox) -> None:
         class Broken(Ticked):

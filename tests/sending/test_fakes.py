@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.test import Client, TestCase, TransactionTestCase
 
@@ -406,6 +407,21 @@ class TestInTestCase(BroadcastingTestMixin, TestCase):
         assert self.numbers() == [1]
         Ticked(2).dispatch()
         assert self.numbers() == [1, 2]
+
+    async def test_an_async_fake_leaves_the_connection_as_it_was(self) -> None:
+        with fake() as broadcasts:
+            Ticked(1).dispatch()
+        assert len(broadcasts.sent) == 1
+        # The outer one is this test's own, and has seen no event.
+        assert "savepoint_commit" not in await sync_to_async(lambda: vars(connections["default"]))()
+
+    async def test_an_async_mistake_does_not_pass_unseen(self) -> None:
+        with pytest.raises(PayloadError), fake():
+            Ticked(object()).dispatch()  # type: ignore[arg-type]
+        with fake() as broadcasts:
+            Ticked(object()).dispatch()  # type: ignore[arg-type]
+            with pytest.raises(PayloadError):
+                broadcasts.assert_nothing_broadcast()
 
     def test_clear_forgets_what_waits(self) -> None:
         with transaction.atomic():
