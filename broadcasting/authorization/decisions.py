@@ -7,14 +7,20 @@ colon or a quote in one of them would turn the signature into another one.
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from difflib import get_close_matches
-from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
+from inspect import isawaitable, iscoroutine
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.db.models.expressions import BaseExpression, Combinable
+from django.db.models.manager import BaseManager
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 from broadcasting.authorization.answers import (
     find_signer,
@@ -127,10 +133,25 @@ def _ask(
     _refuse_unknown(name, kind)
 
 
+_NO_ANSWERS = (
+    Iterator,  # a generator, map() or filter(), whatever they would yield
+    AsyncIterator,
+    Future,
+    Combinable,  # what a database would have to be asked
+    BaseExpression,
+    Q,
+    BaseManager,
+    HttpResponseBase,  # which in a view would have been a refusal
+    BaseException,
+    tuple,  # (False, "why")
+    type(NotImplemented),
+)
+
+
 def _check_answer(result: Any, route: Route) -> None:
-    """Raise TypeError for what is true only because a call or an ``await`` was forgotten."""
-    unasked = isawaitable(result) or isgenerator(result) or isasyncgen(result)
-    if not unasked and (not callable(result) or public_values(result) is not None):
+    """Raise TypeError for what is true only because nobody asked it, or means something else."""
+    uncalled = callable(result) and public_values(result) is None
+    if not (uncalled or isawaitable(result) or isinstance(result, _NO_ANSWERS)):
         return
     if iscoroutine(result):
         result.close()

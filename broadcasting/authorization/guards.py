@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from inspect import isawaitable, isclass
+from types import NoneType
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -76,9 +77,9 @@ def is_authenticated(user: Any, *, unless_told: bool = True) -> bool:
 
     ``unless_told``: what counts for an object without ``is_authenticated``. A guard may return
     something of its own, a device for instance; but True or False is nobody, and so is None
-    behind a lazy object.
+    behind a lazy object, which shows its class.
     """
-    if not user or isinstance(user, bool):
+    if isinstance(user, bool | int | str | NoneType):
         return False
     return bool(getattr(user, "is_authenticated", unless_told))
 

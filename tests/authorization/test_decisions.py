@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import Http404, HttpRequest
+from django.db.models import Exists, Q
+from django.http import Http404, HttpRequest, HttpResponseForbidden
 
 from broadcasting.authorization import ChannelRoute, Decision, authorize, channel
 from broadcasting.authorization.rules import Routes
@@ -76,8 +78,32 @@ async def _many() -> Any:
         lambda: _many(),
         lambda: User.objects.exists,
         lambda: User,
+        lambda: filter(lambda number: number == 7, [99]),
+        lambda: Exists(User.objects.filter(pk=99)),
+        lambda: Q(pk=99),
+        lambda: User.objects,
+        lambda: Future(),
+        lambda: (False, "not a member"),
+        lambda: HttpResponseForbidden(),
+        lambda: PermissionDenied(),
+        lambda: NotImplemented,
     ],
-    ids=["an await", "a generator", "an async generator", "a call", "an instance"],
+    ids=[
+        "an await",
+        "a generator",
+        "an async generator",
+        "a call",
+        "an instance",
+        "a filter",
+        "an expression",
+        "a condition",
+        "a manager",
+        "a future",
+        "a pair",
+        "a response",
+        "a raise",
+        "not implemented",
+    ],
 )
 def test_what_was_not_asked_to_its_end_allows_nobody(rules: Routes, forgotten: Any) -> None:
     second = _rule("orders.{b}", True)
@@ -99,6 +125,13 @@ def _awaited(function: Any) -> Any:
         return function()
 
     return rule()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("answer", [1, "yes", [7], ADA, {"id": 7}])
+def test_anything_else_that_is_true_allows(rules: Routes, answer: Any) -> None:
+    _rule("orders.{a}", answer)
+    assert _ask("private-orders.1").allowed
 
 
 def test_an_exception_is_a_failure_and_ends_it(rules: Routes) -> None:

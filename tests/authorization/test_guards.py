@@ -241,3 +241,12 @@ def test_a_guard_that_cannot_be_called_is_a_mistake(rules: Routes, guard: Any) -
     decision = authorize(_request(ADA), "private-a", "1.1")
     assert decision.status == 500
     assert isinstance(decision.error, ImproperlyConfigured)
+
+
+def test_a_user_that_counts_as_empty_is_a_user(rules: Routes) -> None:
+    class Team(list[int]):
+        is_authenticated = True
+        pk = 7
+
+    channel("a", guards=[lambda request: Team()])(lambda user: True)
+    assert authorize(_request(), "private-a", "1.1").allowed
