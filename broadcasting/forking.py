@@ -6,6 +6,7 @@ for ever.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -28,7 +29,9 @@ class ForkSafeLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lock.release()
+        # Held across a fork by the thread that forks, it is another one in the child.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
 
     def renew(self) -> None:
         """Be open, as a new lock is."""

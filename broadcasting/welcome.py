@@ -114,7 +114,9 @@ def send(request: HttpRequest) -> JsonResponse:
 
 def _policy() -> str:
     files = urlsplit(static(""))
-    ours = f"'self' {files.scheme}://{files.netloc}" if files.netloc else "'self'"
+    # A host without a scheme is one of the page's own.
+    host = f"{files.scheme}://{files.netloc}".removeprefix("://")
+    ours = f"'self' {host}" if files.netloc else "'self'"
     return (
         f"default-src 'none'; script-src {ours}; style-src {ours}; img-src {ours};"
         " connect-src 'self' ws: wss:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

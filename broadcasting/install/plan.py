@@ -52,11 +52,15 @@ class Change:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(self.after)
-            if self.before is not None:
-                shutil.copymode(path, name)
-                _copy_owner(path, name)
-            else:
+            if self.before is None:
                 Path(name).chmod(0o666 & ~_umask())
+            elif _takes_the_place(path, name):
+                shutil.copymode(path, name)
+            else:
+                # In a shared folder, another's file that we may write: it keeps its owner.
+                Path(name).unlink()
+                path.write_bytes(self.after)
+                return
             Path(name).replace(path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -191,13 +195,21 @@ class _Planner:
         self.by_hand.append(ByHand(where=where, why=why, write=write))
 
 
-def _copy_owner(path: Path, name: str) -> None:
-    """Give the file ``name`` to whom ``path`` belongs, as root may, in a container for instance."""
+def _takes_the_place(path: Path, name: str) -> bool:
+    """Give the file ``name`` to whom ``path`` belongs; return whether that was possible.
+
+    Root can, in a container for instance; everybody else only needs not.
+    """
     if not hasattr(os, "chown"):
-        return
+        return True
     owned, made = path.stat(), Path(name).stat()
-    if (owned.st_uid, owned.st_gid) != (made.st_uid, made.st_gid):
+    if (owned.st_uid, owned.st_gid) == (made.st_uid, made.st_gid):
+        return True
+    try:
         os.chown(name, owned.st_uid, owned.st_gid)
+    except PermissionError:
+        return False
+    return True
 
 
 def _umask() -> int:

@@ -86,6 +86,18 @@ class CeleryQueue(BaseQueue):
         return not current_app.conf.task_always_eager
 
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
+        message: dict[str, Any] = {
+            "args": (job, payload, options.tries, list(options.backoff)),
+            "queue": options.queue or self.default_name,
+            "expires": self.expires(options),
+            "serializer": "json",
+            "ignore_result": True,
+            **_shown(job, options.label),
+        }
+        if not self.leaves_process:
+            # What it raises is the job's own, and no broker's.
+            run_job.apply_async(**message)
+            return
         was_down = self._outage.down
         if not self._outage.allows():
             raise QueueUnavailable("The broker did not answer the last time it was tried")
@@ -97,18 +109,14 @@ class CeleryQueue(BaseQueue):
                 if self._outage.down and not was_down:
                     raise QueueUnavailable("The broker did not answer a moment ago")
                 run_job.apply_async(
-                    args=(job, payload, options.tries, list(options.backoff)),
-                    producer=producer,
-                    queue=options.queue or self.default_name,
-                    expires=self.expires(options),
-                    serializer="json",
-                    ignore_result=True,
-                    retry=True,
-                    retry_policy=_TRY_ONCE,
-                    **_shown(job, options.label),
+                    **message, producer=producer, retry=True, retry_policy=_TRY_ONCE
                 )
         except _transport_errors(pool) as error:
             self._failed(pool, error)
+        except Exception:
+            # A mistake in the program; but nobody knows what it left in the connection.
+            self._renew(pool)
+            raise
         self._outage.succeeded()
 
     async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
@@ -145,12 +153,15 @@ class CeleryQueue(BaseQueue):
                 )
             return self._pool
 
-    def _failed(self, pool: ProducerPool, error: Exception) -> NoReturn:
-        self._outage.failed(error)
+    def _renew(self, pool: ProducerPool) -> None:
         with self._lock:
-            # A connection that timed out may still get the answer to an older question.
             if self._pool is pool:
                 self._pool = None
+
+    def _failed(self, pool: ProducerPool, error: Exception) -> NoReturn:
+        self._outage.failed(error)
+        # A connection that timed out may still get the answer to an older question.
+        self._renew(pool)
         reason = str(error) or type(error).__name__
         raise QueueUnavailable(f"The broker did not take the job: {reason}") from error
 

@@ -33,3 +33,14 @@ def test_a_child_finds_a_lock_open_that_another_thread_held():
     assert os.waitpid(child, 0)[1] == 0
     with lock, lock:  # reentrant, and the parent's own is as it was
         pass
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_in_the_middle_of_it_is_no_mistake():
+    lock = ForkSafeLock()
+    with lock:
+        child = os.fork()
+    if child == 0:  # pragma: no cover - the child ends without telling
+        with lock:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

@@ -163,6 +163,28 @@ def test_owners_stay(bare: Bare) -> None:
     assert "broadcasting" in bare.read("settings.py")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such owners")
+def test_anothers_file_that_may_be_written_is_written_in_place(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that a group shares. Only root can make such a file here, and is told no."""
+    settings = bare.path("settings.py")
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(settings, 65_534, 65_534)
+    before = settings.stat()
+
+    def refuse(*args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chown", refuse)
+    assert bare.install()[0] == 0
+    assert "broadcasting" in bare.read("settings.py")
+    assert [path.name for path in settings.parent.glob(".settings*")] == []
+    assert settings.stat().st_uid == before.st_uid
+    assert (settings.stat().st_ino == before.st_ino) is is_root
+
+
 def test_what_may_not_be_written_is_not(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may write everything, so nobody's modes can show this to all who run it.
     settings = bare.path("settings.py")

@@ -261,6 +261,19 @@ class TestOutage:
         recover()
         assert queue._pool is not before
 
+    def test_what_an_eager_task_raises_is_its_own(self, app: Celery, configure: Any) -> None:
+        def fail(payload: dict[str, Any]) -> None:
+            raise ConnectionError("kafka is down")
+
+        register("failing", fail)
+        configure(QUEUE={"BACKEND": "celery"})
+        app.conf.update(task_always_eager=True, task_eager_propagates=True)
+        queue = get_queue()
+        assert isinstance(queue, CeleryQueue)
+        with pytest.raises(ConnectionError, match="kafka"):
+            queue.push("failing", {}, JobOptions())
+        assert not queue._outage.down
+
     def test_eager_tasks_stay_in_the_process(
         self, app: Celery, valkey: Valkey, outbox: list[Broadcast], configure: Any
     ) -> None:

@@ -137,6 +137,9 @@ def test_it_brings_a_policy_under_which_it_runs(client: Client) -> None:
     with override_settings(STATIC_URL="https://cdn.test/static/"):
         policy = client.get(PAGE).headers["Content-Security-Policy"]
     assert "script-src 'self' https://cdn.test;" in policy
+    with override_settings(STATIC_URL="//cdn.test/static/"):
+        policy = client.get(PAGE).headers["Content-Security-Policy"]
+    assert "script-src 'self' cdn.test;" in policy
     assert "unsafe" not in policy
 
 
