@@ -171,7 +171,8 @@ def channel(
     ``encrypted``; all of them if left out. ``allow_anonymous``: guests are asked about too.
 
     The rule returns False to refuse, another falsy value to let the next matching rule
-    decide, anything truthy to allow; for a presence channel a dict of what the others see.
+    decide, anything truthy to allow; for a presence channel a dict of what the others see. What
+    is no answer at all (a coroutine, a function, a tuple) is an error, and allows nobody.
     Raises TypeError for what is neither a function nor a ChannelRoute, ValueError for an
     unknown kind.
     """
