@@ -162,13 +162,20 @@ def serving(kind: Kind, env: Mapping[str, str]) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def working(env: Mapping[str, str], *options: str) -> Iterator[Path]:
-    """A Celery worker that is ready, and its log; options go to ``celery worker``."""
+def working(env: Mapping[str, str], *options: str, supervised: bool = False) -> Iterator[Path]:
+    """A Celery worker that is ready, and its log; options go to ``celery worker``.
+
+    ``supervised``: it is started again when it ends, as systemd does. Celery's worker may end
+    with an "Unrecoverable error" of kombu's when its broker goes away.
+    """
     log = Path(tempfile.mkstemp(suffix=".log")[1])
     command = [sys.executable, "-m", "celery", "-A", "tests.liveapp.celery", "worker"]
     # Without the second that it waits for answers of other workers, of which there are none.
     quiet = ["--loglevel", "info", "--without-mingle", "--without-gossip"]
-    process = spawn([*command, *quiet, "-Q", "broadcasts,celery", *options], env, log)
+    command += [*quiet, "-Q", "broadcasts,celery", *options]
+    if supervised:
+        command = ["sh", "-c", 'while :; do "$@"; sleep 0.2; done', "supervisor", *command]
+    process = spawn(command, env, log)
     try:
         wait_for_line(log, " ready.", process)
         yield log

@@ -77,7 +77,7 @@ def holder(fragile_env: Env) -> Iterator[live.Server]:
 
 @pytest.fixture(scope="module")
 def fragile_worker(fragile_env: Env) -> Iterator[None]:
-    with live.working(fragile_env, "--concurrency", "1"):
+    with live.working(fragile_env, "--concurrency", "1", supervised=True):
         yield
 
 
@@ -129,6 +129,30 @@ async def test_requests_are_held_for_a_moment_and_delivery_resumes(
     assert [answer.error for answer in [*first, *then]] == [error] * 6
     assert max(answer.seconds for answer in first) <= HELD
     assert max(answer.seconds for answer in then) <= AT_ONCE
+
+
+@pytest.mark.parametrize("queue", ["sync", "celery"])
+async def test_a_restart_that_nobody_saw_costs_no_event(
+    fragile: Valkey,
+    holder: live.Server,
+    fragile_worker: None,
+    sites: Callable[[str, bool], live.Server],
+    queue: str,
+    channel: str,
+):
+    """A connection of before it is dead, and the first who uses it finds out."""
+    site = await asyncio.to_thread(sites, queue, False)
+    async with join(holder) as peer:
+        await peer.subscribe(channel)
+        await resumed(site, peer, channel)
+        with refused(fragile):
+            pass
+        # The server's own end of it is another matter.
+        await resumed(holder, peer, channel, first=2_000_000)
+        answer = await dispatch(site, channel, 1)
+        assert answer.error is None
+        while (await numbered(peer)) != 1:
+            pass
 
 
 async def test_the_views_of_the_server_itself_are_held_no_longer(
@@ -230,25 +254,28 @@ async def at_once(site: live.Server, channel: str, count: int) -> list[Answer]:
     return await asyncio.gather(*(dispatch(site, channel, 99, view=view) for view in views))
 
 
-async def resumed(site: live.Server, peer: Peer, channel: str) -> None:
+async def resumed(site: live.Server, peer: Peer, channel: str, first: int = 1_000) -> None:
     """Return once something dispatched from now on has arrived on the socket that stayed.
 
     What a frozen Valkey was told before, it may do when it wakes up.
     """
     async with asyncio.timeout(RESUMED):
-        trying = asyncio.create_task(keep_dispatching(site, channel))
+        trying = asyncio.create_task(keep_dispatching(site, channel, first))
         try:
-            while True:
-                message = await peer.receive()
-                if json.loads(message["data"])["number"] >= 1000:
-                    return
+            while await numbered(peer) < first:
+                pass
         finally:
             trying.cancel()
             await asyncio.gather(trying, return_exceptions=True)
 
 
-async def keep_dispatching(site: live.Server, channel: str) -> None:
-    number = 1000
+async def numbered(peer: Peer) -> int:
+    """Return the number of the next event."""
+    number: int = json.loads((await peer.receive())["data"])["number"]
+    return number
+
+
+async def keep_dispatching(site: live.Server, channel: str, number: int) -> None:
     while True:
         await dispatch(site, channel, number)
         number += 1
