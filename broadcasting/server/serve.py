@@ -75,8 +75,9 @@ class SocketServer(uvicorn.Server):
             async with asyncio.timeout(drain):
                 while self._closing():
                     await asyncio.sleep(0.02)  # uvicorn tells nobody when a socket is gone
+        # No reset here: our close may still be under way to a peer that is only far away.
         for connection in self._closing():
-            reset(connection.transport)
+            connection.transport.abort()
         # Before 0.53 uvicorn fails on a socket that was closed and is still there.
         await asyncio.sleep(0)
 
