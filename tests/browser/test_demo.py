@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Demo, Visitor, Visitors, live_page
@@ -130,6 +131,7 @@ def test_what_went_wrong_is_seen(chromium: Browser, uvicorn_demo: Demo) -> None:
     visitor.context.clear_cookies(name="sessionid")
     page.get_by_role("button", name="Order it").click()
     expect(notice).to_have_text("You are signed out. Sign in again")
+    assert Axe().run(page).response["violations"] == []
     notice.get_by_role("link").click()
     page.wait_for_url("**/login/?next=/orders/")
     visitors.close()
