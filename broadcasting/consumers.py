@@ -77,7 +77,8 @@ class PusherConsumer(AsyncConsumer):
         try:
             await self.listen(node, connection, receive)
         except asyncio.CancelledError:
-            # Ours after a full outbox; a server's own (Daphne stopping) has not closed yet.
+            # Ours for a peer that reads nothing; a server's own (Daphne stopping) has not
+            # closed yet.
             if not connection.closing:
                 connection.refuse(Reconnect())
                 raise

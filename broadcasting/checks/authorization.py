@@ -124,9 +124,9 @@ def _signatures() -> Iterator[CheckMessage]:
 
 
 def _guards() -> Iterator[CheckMessage]:
-    place = "BROADCASTING['AUTHORIZATION']['GUARDS']"
+    setting = "BROADCASTING['AUTHORIZATION']['GUARDS']"
     used: list[tuple[Guard, str]] = [
-        (guard, place) for guard in get_settings().authorization.guards
+        (guard, setting) for guard in get_settings().authorization.guards
     ]
     used += [(guard, route.name) for route in routes for guard in route.guards or ()]
     seen: list[Guard] = [SESSION]
