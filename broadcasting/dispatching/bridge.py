@@ -11,7 +11,13 @@ import concurrent.futures
 import contextvars
 from collections.abc import Callable
 
-from asgiref.sync import AsyncToSync, SyncToAsync, _restore_context
+import asgiref.sync
+from asgiref.sync import AsyncToSync, SyncToAsync
+
+# Not a public name: without it an event would only be rendered in the language of the site.
+_restore_context: Callable[[contextvars.Context], None] = getattr(
+    asgiref.sync, "_restore_context", lambda context: None
+)
 
 
 def loop_is_running() -> bool:
