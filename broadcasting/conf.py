@@ -44,6 +44,12 @@ class ServerSettings:
     """Wait for the answer to a ping before the socket is closed with 4201; and for a peer to
     read that it is closed before it is cut off."""
 
+    handshake_timeout: float = 10
+    """Wait for the rest of a request's headers before its connection is closed."""
+
+    subscription_count_interval: float = 5
+    """A channel of more than 100 connections tells its count no more often than this."""
+
     outbox_bytes: int = 1_048_576
     """Bytes waiting for one slow socket before ``slow_policy`` applies."""
 
@@ -66,6 +72,38 @@ class AuthorizationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """``BROADCASTING["WEBHOOKS"]``: how endpoints are told. Durations in seconds."""
+
+    batch_seconds: float = 0.05
+    """How long occurrences are gathered for one request; 0 sends each in a request of its own."""
+
+    batch_size: int = 100
+    """Occurrences in one request at most."""
+
+    grace: float = 3
+    """Wait before a channel counts as vacated or a member as gone; who returns never left."""
+
+    timeout: float = 10
+    """Wait for an endpoint's answer."""
+
+    first_retry: float = 1
+    """Wait before a request that failed is repeated; each further wait is twice as long."""
+
+    retry_seconds: float = 300
+    """Age at which a request that still fails is given up."""
+
+    max_waiting: int = 10_000
+    """Occurrences that may wait in one server process; beyond that the newest are dropped."""
+
+    log: bool = True
+    """Whether deliveries are kept in the database, to be looked at and replayed."""
+
+    log_days: float = 7
+    """Age in days at which they are removed from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """``BROADCASTING`` with every default filled in."""
 
@@ -80,10 +118,14 @@ class Settings:
     publish_timeout: float = 0.25
     """Seconds that one publish may wait for the backplane or the broker."""
 
+    cache_ttl: float = 1800
+    """Seconds for which cache channels keep their last event."""
+
     rescue: bool = False
     """Whether a failed publish is logged and counted instead of raised."""
 
     server: ServerSettings = ServerSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     authorization: AuthorizationSettings = AuthorizationSettings()
 
 
@@ -100,7 +142,6 @@ class Problem:
 PLANNED = frozenset(
     {
         "STATISTICS",
-        "SERVER.HANDSHAKE_TIMEOUT",
         "SERVER.TRUSTED_PROXIES",
         "SERVER.METRICS",
     }
@@ -268,6 +309,8 @@ def _positive(value: float) -> bool:
 
 
 _ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
+_positive_whole = (_plain(int, test=_positive), "a whole number above 0")
+_not_negative = (_plain(*_NUMBER, test=lambda v: 0 <= v < math.inf), "a number of seconds")
 _seconds = (_plain(*_NUMBER, test=_positive), "a number of seconds above 0")
 _switch = (_plain(bool), "True or False")
 
@@ -279,6 +322,7 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "BACKPLANE": (_backend, _ENTRY),
     "REGISTRY": (_backend, _ENTRY),
     "PUBLISH_TIMEOUT": _seconds,
+    "CACHE_TTL": _seconds,
     "RESCUE": _switch,
     "SERVER": (_nested(ServerSettings), "a dict"),
     "SERVER.PUBLIC_URL": (
@@ -296,10 +340,19 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
         _plain(str, test=lambda v: v in ("close", "drop")),
         '"close" or "drop"',
     ),
-    "SERVER.DRAIN_SECONDS": (
-        _plain(*_NUMBER, test=lambda v: 0 <= v < math.inf),
-        "a number of seconds",
-    ),
+    "SERVER.DRAIN_SECONDS": _not_negative,
+    "SERVER.HANDSHAKE_TIMEOUT": _seconds,
+    "SERVER.SUBSCRIPTION_COUNT_INTERVAL": _seconds,
+    "WEBHOOKS": (_nested(WebhookSettings), "a dict"),
+    "WEBHOOKS.BATCH_SECONDS": _not_negative,
+    "WEBHOOKS.BATCH_SIZE": _positive_whole,
+    "WEBHOOKS.GRACE": _not_negative,
+    "WEBHOOKS.TIMEOUT": _seconds,
+    "WEBHOOKS.FIRST_RETRY": _seconds,
+    "WEBHOOKS.RETRY_SECONDS": _not_negative,
+    "WEBHOOKS.MAX_WAITING": _positive_whole,
+    "WEBHOOKS.LOG": _switch,
+    "WEBHOOKS.LOG_DAYS": (_plain(*_NUMBER, test=_positive), "a number of days above 0"),
     "AUTHORIZATION": (_nested(AuthorizationSettings), "a dict"),
     "AUTHORIZATION.CSRF": _switch,
     "AUTHORIZATION.GUARDS": (_plain(list, tuple), "a list of guard names or dotted paths"),

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any
+from math import inf
+from typing import Any, TypeGuard
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 
+from broadcasting.applications import webhooks
 from broadcasting.applications.base import BaseApplications
 from broadcasting.protocol.application import Application
 
-# Names that are fixed but not served by this version: accepted, with a check warning.
-PLANNED = frozenset(
-    {
-        "enable_subscription_count",
-        "enable_user_authentication",
-        "user_authentication_timeout",
-        "enable_watchlist_events",
-        "encryption_master_key",
-        "max_backend_events_per_second",
-        "max_read_requests_per_second",
-    }
-)
-
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.]{1,100}")
 _FIELDS = {f.name for f in fields(Application)}
-_SWITCHES = ("enabled", "require_tls", "enable_statistics")
-_LISTS: dict[str, tuple[type, str]] = {
-    "allowed_origins": (str, "strings"),
-    "webhooks": (Mapping, "dicts"),
-}
+_SWITCHES = (
+    "enabled",
+    "require_tls",
+    "enable_statistics",
+    "enable_subscription_count",
+    "enable_user_authentication",
+    "enable_watchlist_events",
+)
+_UNLIMITED = (
+    "capacity",
+    "max_client_events_per_second",
+    "max_backend_events_per_second",
+    "max_read_requests_per_second",
+)
 
 
 class SettingsApplications(BaseApplications):
@@ -69,10 +68,10 @@ def parse(entry: Mapping[str, Any]) -> Application:
     wrong = list(mistakes(entry))
     if wrong:
         raise ImproperlyConfigured(f"BROADCASTING['APPLICATIONS']: {'; '.join(wrong)}")
-    values = {key: value for key, value in entry.items() if key in _FIELDS}
-    for key in _LISTS:
-        if values.get(key) is not None:
-            values[key] = tuple(values[key])
+    values = dict(entry)
+    if values.get("allowed_origins") is not None:
+        values["allowed_origins"] = tuple(values["allowed_origins"])
+    values["webhooks"] = tuple(webhooks.parse(webhook) for webhook in values.get("webhooks", ()))
     return Application(**values)
 
 
@@ -87,8 +86,8 @@ def mistakes(entry: object) -> Iterator[str]:
         elif key != "secret" and not _IDENTIFIER.fullmatch(entry[key]):
             yield f"{key!r} may hold letters, digits, '_', '-' and '.' only"
     for key in entry:
-        if key not in _FIELDS and key not in PLANNED:
-            close = get_close_matches(str(key), _FIELDS | PLANNED, 1)
+        if key not in _FIELDS:
+            close = get_close_matches(str(key), _FIELDS, 1)
             yield f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else "")
     if not isinstance(entry.get("name", ""), str):
         yield "'name' must be a string"
@@ -98,17 +97,47 @@ def mistakes(entry: object) -> Iterator[str]:
     for key in _SWITCHES:
         if not isinstance(entry.get(key, True), bool):
             yield f"{key!r} must be True or False"
-    for key, (kind, plural) in _LISTS.items():
-        values = entry.get(key, ())
-        if values is None and key == "allowed_origins":
-            continue
-        if not isinstance(values, list | tuple) or not all(isinstance(v, kind) for v in values):
-            yield f"{key!r} must be a list of {plural}"
     if entry.get("enable_client_events", False) not in (True, False, "members"):
         yield "'enable_client_events' must be False, True or 'members'"
+    origins = entry.get("allowed_origins")
+    if origins is not None and not _is_list_of(str, origins):
+        yield "'allowed_origins' must be a list of strings"
+    if not is_master_key(entry.get("encryption_master_key")):
+        yield "'encryption_master_key' must be 32 bytes in base64, or None"
+    yield from _number_mistakes(entry)
+    yield from _webhook_mistakes(entry.get("webhooks", ()))
+
+
+def is_master_key(value: object) -> bool:
+    """Whether ``value`` is None or 32 bytes in base64, as Pusher's libraries take them."""
+    if value is None:
+        return True
+    try:
+        return isinstance(value, str) and len(b64decode(value, validate=True)) == 32
+    except ValueError:
+        return False
+
+
+def _number_mistakes(entry: Mapping[Any, Any]) -> Iterator[str]:
+    timeout = entry.get("user_authentication_timeout", 30)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < inf:
+        yield "'user_authentication_timeout' must be a number of seconds above 0"
     for key, value in entry.items():
-        optional = key in ("capacity", "max_client_events_per_second") and value is None
+        optional = key in _UNLIMITED and value is None
         number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         limit = key in _FIELDS and (key == "capacity" or key.startswith("max_"))
         if limit and not (optional or number):
             yield f"{key!r} must be a whole number above 0"
+
+
+def _webhook_mistakes(entries: object) -> Iterator[str]:
+    if not _is_list_of(object, entries):
+        yield "'webhooks' must be a list of dicts"
+        return
+    for number, entry in enumerate(entries):
+        for said in webhooks.mistakes(entry):
+            yield f"webhooks[{number}]: {said}"
+
+
+def _is_list_of(kind: type, value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple) and all(isinstance(one, kind) for one in value)

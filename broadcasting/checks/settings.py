@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
 from broadcasting import conf
-from broadcasting.applications.settings import PLANNED, mistakes
+from broadcasting.applications.settings import mistakes
 
 EXAMPLE_SECRET = "app-secret"  # noqa: S105 - the documentation's, which everybody knows
 MIN_SECRET_LENGTH = 16
@@ -25,7 +25,7 @@ def check_settings(app_configs: object = None, **kwargs: object) -> list[CheckMe
 
 @register("broadcasting")
 def check_applications(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
-    """E006, E007 and W017: the entries of APPLICATIONS."""
+    """E006 and E007: the entries of APPLICATIONS."""
     entries = conf.get_settings().applications
     if entries is None or isinstance(entries, str):
         return []
@@ -38,7 +38,7 @@ def check_applications(app_configs: object = None, **kwargs: object) -> list[Che
                 id="broadcasting.E006",
             )
         ]
-    return [*_mistakes(entries), *_duplicates(entries), *_unserved_keys(entries)]
+    return [*_mistakes(entries), *_duplicates(entries)]
 
 
 @register("broadcasting", deploy=True)
@@ -92,22 +92,6 @@ def _duplicates(entries: Sequence[object]) -> Iterator[CheckMessage]:
                     hint=f"Only one of them can be found by it: give each a {key} of its own.",
                     id="broadcasting.E007",
                 )
-
-
-def _unserved_keys(entries: Sequence[object]) -> Iterator[CheckMessage]:
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, Mapping):
-            continue
-        waiting = [key for key in entry if key in PLANNED]
-        if entry.get("webhooks"):
-            waiting.append("webhooks")
-        for key in waiting:
-            yield CheckWarning(
-                f"BROADCASTING['APPLICATIONS'][{number}][{key!r}]: {NO_EFFECT}.",
-                hint="Take it out until the release notes say that it works,"
-                " or silence this check.",
-                id="broadcasting.W017",
-            )
 
 
 def _weak_secrets(entries: Sequence[Any]) -> Iterator[CheckMessage]:

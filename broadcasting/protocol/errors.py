@@ -12,6 +12,8 @@ good, 41xx comes back after a second, 42xx at once. So a 43xx only ever travels 
      +- BinaryFrame              closed with 1003
      +- InvalidMessage           answered in band, the socket stays
      +- SubscriptionRefused      answered in band for one channel, the socket stays
+     +- SigninRefused            answered in band, the socket stays
+     +- WatchlistTooLong         told in band, the sign-in counts all the same
      +- ClientEventRefused       answered in band, the socket stays
 """
 
@@ -83,6 +85,18 @@ class OriginRefused(HandshakeRefused):
     message = "Origin not allowed"
 
 
+class NotAuthorizedInTime(HandshakeRefused):
+    code = 4009
+    message = "Connection not authorized in time: sign in, or join a private or presence channel"
+
+
+class Terminated(HandshakeRefused):
+    """Every connection of a user was ended; a client stays away until it is told to connect."""
+
+    code = 4009
+    message = "The connections of this user were terminated"
+
+
 class TryAgain(HandshakeRefused):
     """The client returns after a second or more."""
 
@@ -95,6 +109,12 @@ class Reconnect(HandshakeRefused):
 
     code = 4200
     message = "Server is shutting down, reconnect"
+
+
+class TerminatedForNow(Reconnect):
+    """See Terminated; but the client returns at once, and has to sign in anew."""
+
+    message = "The connections of this user were terminated, reconnect"
 
 
 class PongTimeout(HandshakeRefused):
@@ -150,6 +170,16 @@ class PresenceFull(SubscriptionRefused):
     kind = "LimitReached"
     status = 4100
     message = "The presence channel is full"
+
+
+class SigninRefused(ProtocolError):
+    code = 4009
+    message = "Sign-in refused"
+
+
+class WatchlistTooLong(ProtocolError):
+    code = 4302
+    message = "The watchlist is too long"
 
 
 class ClientEventRefused(ProtocolError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -55,7 +55,15 @@ class ClientEvent:
     data: Any
 
 
-ClientMessage = Subscribe | Unsubscribe | Ping | Pong | ClientEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signin:
+    """Who the connection says it belongs to, signed by the application."""
+
+    auth: str | None
+    user_data: str
+
+
+ClientMessage = Subscribe | Unsubscribe | Ping | Pong | ClientEvent | Signin
 
 
 def encode(value: Any) -> str:
@@ -110,6 +118,12 @@ def decode(text: str) -> ClientMessage:
             )
         case "pusher:unsubscribe":
             return Unsubscribe(channel=_channel(event, _object(event, message.get("data"))))
+        case "pusher:signin":
+            data = _object(event, message.get("data"))
+            user_data = _optional(event, data, "user_data")
+            if user_data is None:
+                raise InvalidMessage(f"{event} must have a string 'user_data'")
+            return Signin(auth=_optional(event, data, "auth"), user_data=user_data)
     raise InvalidMessage("Unknown event; client events begin with 'client-'")
 
 
@@ -150,6 +164,29 @@ def subscription_succeeded(channel: str, members: Mapping[str, Any] | None = Non
     if members is not None:
         data = {"presence": {"count": len(members), "ids": [*members], "hash": {**members}}}
     return event("pusher_internal:subscription_succeeded", channel, encode(data))
+
+
+def cache_miss(channel: str) -> str:
+    """Return the frame behind a subscription to a cache channel that keeps nothing."""
+    return encode({"event": "pusher:cache_miss", "channel": channel})
+
+
+def subscription_count(channel: str, count: int) -> str:
+    """Return the frame that tells subscribers how many connections ``channel`` has."""
+    data = encode({"subscription_count": count})
+    return event("pusher_internal:subscription_count", channel, data)
+
+
+def signin_success(user_data: str) -> str:
+    """Return the answer to a sign-in; ``user_data`` exactly as it was received."""
+    return encode({"event": "pusher:signin_success", "data": {"user_data": user_data}})
+
+
+def watchlist_events(online: Iterable[str] = (), offline: Iterable[str] = ()) -> str:
+    """Return the frame that tells a watcher which users came and which went."""
+    changes = (("online", [*online]), ("offline", [*offline]))
+    events = [{"name": name, "user_ids": user_ids} for name, user_ids in changes if user_ids]
+    return encode({"event": "pusher_internal:watchlist_events", "data": encode({"events": events})})
 
 
 def member_added(channel: str, user_id: str, user_info: Any) -> str:

@@ -17,13 +17,16 @@ MAX_USER_ID_LENGTH = 128
 
 CLIENT_PREFIX = "client-"
 RESERVED_PREFIXES = ("pusher:", "pusher_internal:")
+USER_PREFIX = "#server-to-user-"
+"""In front of a user id: the channel of all sockets that user is signed in on."""
 
 _CHANNEL = re.compile(r"[A-Za-z0-9_\-=@,.;]+")
 _SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class ChannelKind(Enum):
-    """What a channel's prefix asks for."""
+    """What a channel's prefix asks for. Each comes with a cache as well, see is_cache()."""
 
     PUBLIC = ""
     PRIVATE = "private-"
@@ -38,15 +41,21 @@ class ChannelKind(Enum):
 
 def kind_of(channel: str) -> ChannelKind:
     """Return the kind of ``channel`` by its longest matching prefix."""
-    for kind in (ChannelKind.ENCRYPTED, ChannelKind.PRIVATE, ChannelKind.PRESENCE):
-        if channel.startswith(kind.value):
-            return kind
-    return ChannelKind.PUBLIC
+    # Nearly every name needs one look: only two kinds begin alike.
+    if channel.startswith("private-"):
+        encrypted = channel.startswith("private-encrypted-")
+        return ChannelKind.ENCRYPTED if encrypted else ChannelKind.PRIVATE
+    return ChannelKind.PRESENCE if channel.startswith("presence-") else ChannelKind.PUBLIC
+
+
+def is_cache(channel: str) -> bool:
+    """Whether ``channel`` keeps its last event for those who come later."""
+    return channel.startswith("cache-", len(kind_of(channel).value))
 
 
 def base_name(channel: str) -> str:
-    """Return ``channel`` without its one kind prefix, as authorization rules see it."""
-    return channel[len(kind_of(channel).value) :]
+    """Return ``channel`` without the prefixes of its kind, as authorization rules see it."""
+    return channel[len(kind_of(channel).value) :].removeprefix("cache-")
 
 
 def is_channel_name(name: object, max_length: int = MAX_NAME_LENGTH) -> bool:
@@ -54,6 +63,28 @@ def is_channel_name(name: object, max_length: int = MAX_NAME_LENGTH) -> bool:
     return (
         isinstance(name, str) and len(name) <= max_length and _CHANNEL.fullmatch(name) is not None
     )
+
+
+def is_user_id(user_id: object) -> bool:
+    """Whether ``user_id`` is text of 1 to 128 characters, none of them a control character."""
+    return (
+        isinstance(user_id, str)
+        and 0 < len(user_id) <= MAX_USER_ID_LENGTH
+        and _CONTROL.search(user_id) is None
+    )
+
+
+def user_channel(user_id: str) -> str:
+    """Return the channel that reaches every socket ``user_id`` is signed in on."""
+    return f"{USER_PREFIX}{user_id}"
+
+
+def user_of(channel: str) -> str | None:
+    """Return whose channel this is, or None for a channel that is nobody's own."""
+    if not channel.startswith(USER_PREFIX):
+        return None
+    user_id = channel[len(USER_PREFIX) :]
+    return user_id if is_user_id(user_id) else None
 
 
 def is_event_name(name: object, max_length: int = MAX_NAME_LENGTH) -> bool:

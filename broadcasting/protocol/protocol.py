@@ -12,17 +12,23 @@ from typing import Any
 
 from broadcasting.protocol import errors, messages
 from broadcasting.protocol.application import Application
-from broadcasting.protocol.messages import ClientEvent, ClientMessage, Subscribe
+from broadcasting.protocol.messages import ClientEvent, ClientMessage, Signin, Subscribe
 from broadcasting.protocol.names import (
     MAX_USER_ID_LENGTH,
+    USER_PREFIX,
     ChannelKind,
     is_channel_name,
+    is_user_id,
     kind_of,
+    user_of,
 )
 from broadcasting.protocol.ratelimit import TokenBucket
-from broadcasting.protocol.signing import channel_text, verify_authorization
+from broadcasting.protocol.signing import channel_text, user_text, verify_authorization
 
 SUPPORTED_VERSIONS = range(4, 8)
+
+MAX_WATCHLIST = 100
+"""Users that one connection may watch (Pusher's limit); those behind are not watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,16 @@ class Member:
 
     user_id: str
     user_info: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Whom a connection belongs to, as its sign-in says."""
+
+    id: str
+    info: Any = None
+    watchlist: tuple[str, ...] = ()
+    """The ids of users whose coming and going this one wants to know."""
 
 
 def check_version(version: str | None) -> None:
@@ -57,7 +73,16 @@ def check_application(application: Application | None, *, secure: bool) -> Appli
 class Protocol:
     """One connection's side of the conversation."""
 
-    __slots__ = ("_whispers", "application", "last_seen", "pinged_at", "socket_id", "subscriptions")
+    __slots__ = (
+        "_whispers",
+        "application",
+        "authorized",
+        "last_seen",
+        "pinged_at",
+        "socket_id",
+        "subscriptions",
+        "user",
+    )
 
     def __init__(self, application: Application, socket_id: str, now: float) -> None:
         self.application = application
@@ -65,7 +90,16 @@ class Protocol:
         self.last_seen = now
         self.pinged_at: float | None = None
         self.subscriptions: dict[str, Member | None] = {}
+        self.user: User | None = None
+        self.authorized = False
+        """Whether the peer has shown any good signature, for a channel or a user."""
+
         self._whispers: TokenBucket | None = None
+
+    def adopt(self, application: Application) -> None:
+        """Go on under what changed of the application: its limits, switches and secrets."""
+        self.application = application
+        self._whispers = None
 
     def receive(self, text: str, now: float) -> ClientMessage:
         """Return the message in a text frame. Any frame at all proves the peer alive."""
@@ -80,6 +114,9 @@ class Protocol:
     def authorize(self, message: Subscribe) -> Member | None:
         """Return who joins (presence) or None (the rest); raise SubscriptionRefused."""
         channel = message.channel
+        if channel.startswith(USER_PREFIX):
+            self._check_own(channel)
+            return None
         if not is_channel_name(channel, self.application.max_channel_name_length):
             raise errors.InvalidChannel(channel=channel[: self.application.max_channel_name_length])
         kind = kind_of(channel)
@@ -92,7 +129,22 @@ class Protocol:
                 " application's secret for this socket id, channel and channel_data",
                 channel=channel,
             )
+        self.authorized = True
         return self._member(message) if kind is ChannelKind.PRESENCE else None
+
+    def sign_in(self, message: Signin) -> User:
+        """Return the user of a sign-in; raise SigninRefused."""
+        text = user_text(self.socket_id, message.user_data)
+        if not verify_authorization(self.application, text, message.auth):
+            raise errors.SigninRefused(
+                "Invalid signature: it must be 'key:signature', made with this application's"
+                " secret for this socket id and user_data"
+            )
+        user = _read_user(message.user_data)
+        if self.user is not None and self.user.id != user.id:
+            raise errors.SigninRefused("This connection is signed in as another user")
+        self.authorized = True
+        return user
 
     def check_client_event(self, message: ClientEvent, now: float) -> str | None:
         """Return the sender's user id (presence) or None; raise if it may not be relayed."""
@@ -135,8 +187,18 @@ class Protocol:
             self._whispers = TokenBucket(limit, now)
         return self._whispers.allow(now)
 
+    def _check_own(self, channel: str) -> None:
+        if self.user is None or user_of(channel) != self.user.id:
+            limit = len(USER_PREFIX) + MAX_USER_ID_LENGTH
+            raise errors.SubscriptionRefused(
+                "This channel is for connections that are signed in as its user",
+                channel=channel[:limit],
+            )
+
     def _member(self, message: Subscribe) -> Member:
         channel = message.channel
+        if not message.channel_data and self.user is not None:
+            return self._sized(Member(user_id=self.user.id, user_info=self.user.info), channel)
         try:
             data = messages.decode_json(message.channel_data or "null")
         except errors.InvalidMessage:
@@ -150,10 +212,30 @@ class Protocol:
                 f"channel_data must have a 'user_id' of 1 to {MAX_USER_ID_LENGTH} characters",
                 channel=channel,
             )
+        return self._sized(Member(user_id=user_id, user_info=data.get("user_info")), channel)
+
+    def _sized(self, member: Member, channel: str) -> Member:
         limit = self.application.max_presence_member_size_kb
-        if _size(data.get("user_info")) > limit * 1024:
+        if _size(member.user_info) > limit * 1024:
             raise errors.InvalidMember(f"user_info is larger than {limit} KB", channel=channel)
-        return Member(user_id=user_id, user_info=data.get("user_info"))
+        return member
+
+
+def _read_user(user_data: str) -> User:
+    try:
+        data = messages.decode_json(user_data)
+    except errors.InvalidMessage:
+        raise errors.SigninRefused("user_data is not JSON") from None
+    user_id = data.get("id") if isinstance(data, Mapping) else None
+    # Unlike members' ids, which Laravel sends as numbers: clients refuse any other here.
+    if not isinstance(user_id, str) or not is_user_id(user_id):
+        raise errors.SigninRefused(
+            f"user_data must have an 'id' that is a string of 1 to {MAX_USER_ID_LENGTH} characters"
+        )
+    watchlist = data.get("watchlist") or ()
+    if not isinstance(watchlist, list | tuple) or not all(map(is_user_id, watchlist)):
+        raise errors.SigninRefused("'watchlist' of user_data must be a list of user ids")
+    return User(id=user_id, info=data.get("user_info"), watchlist=tuple(dict.fromkeys(watchlist)))
 
 
 def _size(data: Any) -> int:

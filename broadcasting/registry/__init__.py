@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from broadcasting.families import OneBackend
-from broadcasting.registry.base import BaseRegistry, Joined, Left
+from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
 
-__all__ = ["BaseRegistry", "Joined", "Left", "get_registry"]
+__all__ = ["BaseRegistry", "Cached", "Joined", "Left", "Occupancy", "get_registry"]
 
 SHORT_NAMES = {"memory": "broadcasting.registry.memory.MemoryRegistry"}
 

@@ -6,26 +6,46 @@ the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from broadcasting.protocol.errors import PresenceFull
 from broadcasting.protocol.protocol import Member
-from broadcasting.registry.base import BaseRegistry, Joined, Left
+from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
+from broadcasting.registry.expiring import ExpiringMap
 
-Key = tuple[str, str]
+Sockets = dict[str, Member | None]
+Users = dict[str, dict[str, Any]]
+"""User id to that user's sockets with their user info."""
 
 
 class MemoryRegistry(BaseRegistry):
-    """Plain dictionaries; socket ids in the order they joined, the newest last."""
+    """Plain dictionaries; socket ids in the order they joined, the newest last.
 
-    known_options: ClassVar[frozenset[str] | None] = frozenset()
+    ``OPTIONS``: ``max_cached``, how many cache channels' frames and idempotency keys are kept
+    at once (100,000 of each); beyond that the oldest go first, and are counted.
+    """
+
+    known_options: ClassVar[frozenset[str] | None] = frozenset({"max_cached"})
     crosses_processes: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._sockets: dict[Key, dict[str, Member | None]] = {}
-        self._users: dict[Key, dict[str, dict[str, Any]]] = {}
-        """Channel to user id to that user's sockets with their user info."""
+        # By application, so that one tenant's names are never walked for another's answer.
+        self._sockets: dict[str, dict[str, Sockets]] = defaultdict(dict)
+        self._users: dict[str, dict[str, Users]] = defaultdict(dict)
+        self._connections: dict[str, set[str]] = defaultdict(set)
+        self._signed_in: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        limit = options.get("max_cached", 100_000)
+        self._frames = ExpiringMap[tuple[str, str], Cached](limit, time.monotonic)
+        self._claims = ExpiringMap[tuple[str, str], None](limit, time.monotonic)
+
+    @property
+    def evicted(self) -> int:
+        """Frames and keys that went before their time, since there were too many."""
+        return self._frames.evicted + self._claims.evicted
 
     async def join(
         self,
@@ -35,57 +55,119 @@ class MemoryRegistry(BaseRegistry):
         member: Member | None = None,
         max_members: int | None = None,
     ) -> Joined:
-        key = (app_id, channel)
-        users = self._users.get(key, {})
+        users = self._users[app_id].get(channel, {})
         known = member is None or member.user_id in users
         if not known and max_members is not None and len(users) >= max_members:
             raise PresenceFull(
                 f"The channel has its limit of {max_members} members", channel=channel
             )
-        sockets = self._sockets.setdefault(key, {})
+        sockets = self._sockets[app_id].setdefault(channel, {})
         first_socket = not sockets
         # Out and in again: a socket that comes back is the newest, and nobody stays behind
         # when it comes back as somebody else.
         previous = sockets.pop(socket_id, None)
         if previous is not None:
-            self._leave_user(key, previous.user_id, socket_id)
+            self._leave_user(app_id, channel, previous.user_id, socket_id)
         sockets[socket_id] = member
         if member is None:
-            return Joined(first_socket=first_socket)
-        users = self._users.setdefault(key, {})
+            return Joined(first_socket=first_socket, count=len(sockets))
+        users = self._users[app_id].setdefault(channel, {})
         users.setdefault(member.user_id, {})[socket_id] = member.user_info
         return Joined(
-            first_socket=first_socket, first_of_user=not known, members=self._infos(users)
+            first_socket=first_socket,
+            first_of_user=not known,
+            members=_infos(users),
+            count=len(sockets),
         )
 
     async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
-        key = (app_id, channel)
-        sockets = self._sockets.get(key)
+        sockets = self._sockets[app_id].get(channel)
         if sockets is None or socket_id not in sockets:
-            return Left(last_socket=False)
+            return Left(last_socket=False, count=len(sockets or ()))
         member = sockets.pop(socket_id)
         if not sockets:
-            del self._sockets[key]
-        last_of_user = member is not None and self._leave_user(key, member.user_id, socket_id)
-        return Left(last_socket=not sockets, last_of_user=last_of_user)
+            del self._sockets[app_id][channel]
+        return Left(
+            last_socket=not sockets,
+            last_of_user=member is not None
+            and self._leave_user(app_id, channel, member.user_id, socket_id),
+            count=len(sockets),
+        )
 
     async def members(self, app_id: str, channel: str) -> Mapping[str, Any]:
-        return self._infos(self._users.get((app_id, channel), {}))
+        return _infos(self._users[app_id].get(channel, {}))
 
-    async def count(self, app_id: str, channel: str) -> int:
-        return len(self._sockets.get((app_id, channel), ()))
+    async def occupancy(self, app_id: str, channel: str) -> Occupancy:
+        return self._occupancy(app_id, channel)
 
-    def _leave_user(self, key: Key, user_id: str, socket_id: str) -> bool:
-        users = self._users[key]
+    async def channels(self, app_id: str, prefix: str = "") -> Mapping[str, Occupancy]:
+        return {
+            channel: self._occupancy(app_id, channel)
+            for channel in self._sockets[app_id]
+            if channel.startswith(prefix)
+        }
+
+    async def connect(self, app_id: str, socket_id: str) -> None:
+        self._connections[app_id].add(socket_id)
+
+    async def disconnect(self, app_id: str, socket_id: str) -> None:
+        self._connections[app_id].discard(socket_id)
+
+    async def connections(self, app_id: str) -> int:
+        return len(self._connections[app_id])
+
+    async def sign_in(self, app_id: str, user_id: str, socket_id: str) -> bool:
+        sockets = self._signed_in[app_id].setdefault(user_id, set())
+        was_offline = not sockets
+        sockets.add(socket_id)
+        return was_offline
+
+    async def sign_out(self, app_id: str, user_id: str, socket_id: str) -> bool:
+        users = self._signed_in[app_id]
+        if socket_id not in users.get(user_id, ()):
+            return False
+        users[user_id].discard(socket_id)
+        if users[user_id]:
+            return False
+        del users[user_id]
+        return True
+
+    async def online(self, app_id: str, user_ids: Iterable[str]) -> frozenset[str]:
+        return frozenset(user_ids) & self._signed_in[app_id].keys()
+
+    def remember(self, app_id: str, channel: str, last: Cached) -> None:
+        self._frames.put((app_id, channel), last, last.ttl)
+
+    async def aremember(self, app_id: str, channel: str, last: Cached) -> None:
+        self.remember(app_id, channel, last)
+
+    async def recall(self, app_id: str, channel: str) -> Cached | None:
+        found = self._frames.get((app_id, channel))
+        return None if found is None else replace(found[0], ttl=found[1])
+
+    async def claim(self, app_id: str, key: str, ttl: float) -> bool:
+        return self._claims.add((app_id, key), None, ttl)
+
+    async def release(self, app_id: str, key: str) -> None:
+        self._claims.drop((app_id, key))
+
+    def _occupancy(self, app_id: str, channel: str) -> Occupancy:
+        return Occupancy(
+            sockets=len(self._sockets[app_id].get(channel, ())),
+            users=len(self._users[app_id].get(channel, ())),
+        )
+
+    def _leave_user(self, app_id: str, channel: str, user_id: str, socket_id: str) -> bool:
+        users = self._users[app_id][channel]
         del users[user_id][socket_id]
         if users[user_id]:
             return False
         del users[user_id]
         if not users:
-            del self._users[key]
+            del self._users[app_id][channel]
         return True
 
-    @staticmethod
-    def _infos(users: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        # The newest socket's info is shown when a user's sockets differ.
-        return {user_id: infos[next(reversed(infos))] for user_id, infos in users.items()}
+
+def _infos(users: Users) -> dict[str, Any]:
+    # The newest socket's info is shown when a user's sockets differ.
+    return {user_id: infos[next(reversed(infos))] for user_id, infos in users.items()}

@@ -14,7 +14,8 @@ from broadcasting.applications import (
     default_application,
     get_applications,
 )
-from broadcasting.applications.settings import PLANNED, derived, mistakes, parse
+from broadcasting.applications.settings import derived, mistakes, parse
+from broadcasting.protocol.application import Webhook
 
 ENTRY: dict[str, Any] = {"id": "app", "key": "app-key", "secret": "app-secret"}
 
@@ -28,6 +29,11 @@ EVERYTHING: dict[str, Any] = {
     "allowed_origins": ("https://example.com",),
     "enable_client_events": "members",
     "enable_statistics": False,
+    "enable_subscription_count": True,
+    "enable_user_authentication": True,
+    "user_authentication_timeout": 1.5,
+    "enable_watchlist_events": True,
+    "encryption_master_key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     "webhooks": ({"url": "https://example.com/hook"},),
     "max_message_size": 1,
     "max_event_payload_kb": 2,
@@ -36,6 +42,8 @@ EVERYTHING: dict[str, Any] = {
     "max_event_channels_at_once": 5,
     "max_event_batch_size": 6,
     "max_client_events_per_second": 7,
+    "max_backend_events_per_second": 10,
+    "max_read_requests_per_second": 11,
     "max_presence_members_per_channel": 8,
     "max_presence_member_size_kb": 9,
 }
@@ -56,13 +64,14 @@ class TestOneEntry:
 
     def test_every_key_is_read(self) -> None:
         assert set(EVERYTHING) == {field.name for field in fields(Application)}
-        assert parse(EVERYTHING) == Application(**EVERYTHING)
+        webhooks = (Webhook(url="https://example.com/hook"),)
+        assert parse(EVERYTHING) == Application(**{**EVERYTHING, "webhooks": webhooks})
 
     def test_lists_become_tuples(self) -> None:
         hook = {"url": "https://example.com/hook"}
         application = parse({**ENTRY, "allowed_origins": ["*"], "webhooks": [hook]})
         assert application.allowed_origins == ("*",)
-        assert application.webhooks == (hook,)
+        assert application.webhooks == (Webhook(**hook),)
 
     @pytest.mark.parametrize(
         "rest",
@@ -72,7 +81,10 @@ class TestOneEntry:
             {"allowed_origins": None},
             {"previous_secret": None},
             {"enable_client_events": True},
-            *({name: None} for name in sorted(PLANNED)),
+            {"max_backend_events_per_second": None},
+            {"max_read_requests_per_second": None},
+            {"encryption_master_key": None},
+            {"webhooks": []},
         ],
     )
     def test_what_may_be_left_open_may_be(self, rest: dict[str, Any]) -> None:
@@ -104,7 +116,10 @@ class TestOneEntry:
             ({"allowed_origins": [None]}, "'allowed_origins' must be a list of strings"),
             ({"webhooks": {}}, "'webhooks' must be a list of dicts"),
             ({"webhooks": None}, "'webhooks' must be a list of dicts"),
-            ({"webhooks": ["https://example.com"]}, "'webhooks' must be a list of dicts"),
+            (
+                {"webhooks": ["https://example.com"]},
+                "webhooks[0]: a webhook must be a dict, not str",
+            ),
             ({"capacity": 0}, "'capacity' must be a whole number above 0"),
             ({"capacity": True}, "'capacity' must be a whole number above 0"),
             ({"max_message_size": 1.5}, "'max_message_size' must be a whole number above 0"),

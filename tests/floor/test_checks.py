@@ -122,23 +122,12 @@ class TestTheDict:
         [
             ({"STATISTICS": {}}, "['STATISTICS']"),
             ({"SERVER": {"METRICS": {"ENABLED": True}}}, "['SERVER']['METRICS']"),
-            (
-                {"APPLICATIONS": [{**APPLICATION, "enable_watchlist_events": True}]},
-                "['APPLICATIONS'][0]['enable_watchlist_events']",
-            ),
-            (
-                {"APPLICATIONS": [{**APPLICATION, "webhooks": [{"url": "https://e.com"}]}]},
-                "['APPLICATIONS'][0]['webhooks']",
-            ),
         ],
     )
     def test_what_is_not_served_yet_is_told(self, given: dict[str, Any], place: str) -> None:
         assert only("W017", given).msg == (
             f"BROADCASTING{place}: accepted, but has no effect in this version."
         )
-
-    def test_no_webhooks_are_nothing_to_wait_for(self) -> None:
-        assert run({"APPLICATIONS": [{**APPLICATION, "webhooks": []}]}) == []
 
 
 class TestApplications:

@@ -429,7 +429,7 @@ class TestNode:
         node = get_node()
         assert node.connections == {}
         assert node.hub.count(("app", "c")) == 0
-        assert await node.registry.count("app", "presence-chat") == 0
+        assert (await node.registry.occupancy("app", "presence-chat")).sockets == 0
         await node._interests.settled()
         assert node._interests._topics == {}
 

@@ -1,0 +1,100 @@
+"""One entry of an application's ``webhooks``: a dict into a value, or what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from broadcasting.occurrences import WEBHOOK_NAMES
+from broadcasting.protocol.application import Webhook
+
+KEYS = ("url", "event_types", "filter", "headers")
+FILTERS = ("channel_name_starts_with", "channel_name_ends_with")
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+def parse(entry: Mapping[str, Any]) -> Webhook:
+    """Return the endpoint of an entry in which mistakes() finds nothing."""
+    types = entry.get("event_types")
+    return Webhook(
+        url=entry["url"],
+        event_types=None if types is None else frozenset(types),
+        headers=MappingProxyType(dict(entry.get("headers") or {})),
+        **(entry.get("filter") or {}),
+    )
+
+
+def mistakes(entry: object) -> Iterator[str]:
+    """Yield what is wrong with one entry, in words that never show its URL or headers."""
+    if not isinstance(entry, Mapping):
+        yield f"a webhook must be a dict, not {type(entry).__name__}"
+        return
+    yield from _unknown(entry, KEYS)
+    if not _is_endpoint(entry.get("url")):
+        yield "'url' must begin with http:// or https:// and name a host"
+    types = entry.get("event_types")
+    if types is not None and not _are_strings(types):
+        yield "'event_types' must be a list of strings"
+    elif types is not None:
+        for name in types:
+            if name not in WEBHOOK_NAMES:
+                yield f"unknown event type {name!r}; known: {', '.join(WEBHOOK_NAMES)}"
+    yield from _filter_mistakes(entry.get("filter"))
+    yield from _header_mistakes(entry.get("headers"))
+
+
+def _filter_mistakes(value: object) -> Iterator[str]:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        yield "'filter' must be a dict"
+        return
+    yield from _unknown(value, FILTERS)
+    for name in FILTERS:
+        if not isinstance(value.get(name, ""), str):
+            yield f"{name!r} must be a string"
+
+
+def _header_mistakes(value: object) -> Iterator[str]:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        yield "'headers' must be a dict"
+        return
+    for name, content in value.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            yield f"{name!r} is not the name of a header"
+        elif name.lower().startswith("x-pusher-"):
+            yield f"the header {name!r} is Pusher's own"
+        elif not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
+            yield f"the header {name!r} must be a string of printable ASCII"
+
+
+def _unknown(entry: Mapping[Any, Any], known: tuple[str, ...]) -> Iterator[str]:
+    for key in entry:
+        if key not in known:
+            close = get_close_matches(str(key), known, 1)
+            yield f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else "")
+
+
+def _is_endpoint(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError for a port that is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _are_strings(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(one, str) for one in value
+    )

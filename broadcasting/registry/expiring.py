@@ -1,0 +1,70 @@
+"""A map whose entries are gone after a while, bounded, and safe from any thread.
+
+It is told the time by a clock, and knows nothing of what it keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from broadcasting.forking import ForkSafeLock
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ExpiringMap(Generic[K, V]):
+    """At most ``limit`` entries; the oldest go first when there are more."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self.evicted = 0
+        """Entries that went before their time."""
+
+        self._limit = limit
+        self._clock = clock
+        self._lock = ForkSafeLock()
+        # In the order in which they were put, which is nearly that of their ends.
+        self._entries: dict[K, tuple[V, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, key: K, value: V, ttl: float) -> None:
+        """Keep ``value`` for ``ttl`` seconds, instead of what was kept before."""
+        with self._lock:
+            self._put(key, value, self._clock(), ttl)
+
+    def add(self, key: K, value: V, ttl: float) -> bool:
+        """Keep ``value`` for ``ttl`` seconds, unless something is kept; return whether it was."""
+        with self._lock:
+            now = self._clock()
+            entry = self._entries.get(key)
+            if entry is not None and entry[1] > now:
+                return False
+            self._put(key, value, now, ttl)
+            return True
+
+    def get(self, key: K) -> tuple[V, float] | None:
+        """Return what is kept, and for how many seconds more."""
+        entry = self._entries.get(key)
+        left = 0.0 if entry is None else entry[1] - self._clock()
+        return (entry[0], left) if entry is not None and left > 0 else None
+
+    def drop(self, key: K) -> None:
+        """Keep nothing; harmless when nothing was kept."""
+        with self._lock:
+            self._entries.pop(key, None)
+
+    def _put(self, key: K, value: V, now: float, ttl: float) -> None:
+        self._entries.pop(key, None)
+        self._entries[key] = (value, now + ttl)
+        # A few each time, so that nobody ever waits for a great cleaning.
+        for _ in range(2):
+            oldest = next(iter(self._entries))
+            if self._entries[oldest][1] > now:
+                break
+            del self._entries[oldest]
+        if len(self._entries) > self._limit:
+            del self._entries[next(iter(self._entries))]
+            self.evicted += 1
