@@ -82,7 +82,9 @@ class BroadcastingApplication:
                 start_node()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await get_node().stop()
+                node = get_node()
+                await node.stop()
+                node.finish()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

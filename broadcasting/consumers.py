@@ -64,7 +64,7 @@ class PusherConsumer(AsyncConsumer):
         await send({"type": "websocket.accept"})
         node = get_node()
         try:
-            protocol = self.open(node, scope)
+            protocol = await self.open(node, scope)
         except HandshakeRefused as problem:
             node.counters.refused += 1
             await send({"type": "websocket.send", "text": messages.error(problem)})
@@ -73,8 +73,8 @@ class PusherConsumer(AsyncConsumer):
         connection = Connection(
             protocol, send, node.settings, node.counters, task=asyncio.current_task()
         )
-        node.connect(connection)
         try:
+            await node.connect(connection)
             await self.listen(node, connection, receive)
         except asyncio.CancelledError:
             # Ours for a peer that reads nothing; a server's own (Daphne stopping) has not
@@ -86,7 +86,7 @@ class PusherConsumer(AsyncConsumer):
             connection.detach()
             await node.disconnect(connection)
 
-    def open(self, node: Node, scope: Scope) -> Protocol:
+    async def open(self, node: Node, scope: Scope) -> Protocol:
         """Return the state of an acceptable connection; raise HandshakeRefused."""
         key = scope["url_route"]["kwargs"]["key"]
         application = check_application(
@@ -98,6 +98,13 @@ class PusherConsumer(AsyncConsumer):
         node.check_capacity(protocol)
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         check_version(query["protocol"][0] if "protocol" in query else None)
+        if not node.hears(application.id):
+            try:
+                await node.hear(application.id)
+            except BackplaneUnavailable as problem:
+                logger.error("Refusing a socket of %r: %s", application.id, problem)
+                raise TryAgain from problem
+            node.check_capacity(protocol)  # others may have come meanwhile
         return protocol
 
     async def listen(self, node: Node, connection: Connection, receive: Receive) -> None:

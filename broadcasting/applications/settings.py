@@ -100,7 +100,7 @@ def mistakes(entry: object) -> Iterator[str]:
     if entry.get("enable_client_events", False) not in (True, False, "members"):
         yield "'enable_client_events' must be False, True or 'members'"
     origins = entry.get("allowed_origins")
-    if origins is not None and not _is_list_of(str, origins):
+    if origins is not None and not _is_list_of(origins, str):
         yield "'allowed_origins' must be a list of strings"
     if not is_master_key(entry.get("encryption_master_key")):
         yield "'encryption_master_key' must be 32 bytes in base64, or None"
@@ -131,7 +131,7 @@ def _number_mistakes(entry: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _webhook_mistakes(entries: object) -> Iterator[str]:
-    if not _is_list_of(object, entries):
+    if not _is_list_of(entries, object):
         yield "'webhooks' must be a list of dicts"
         return
     for number, entry in enumerate(entries):
@@ -139,5 +139,5 @@ def _webhook_mistakes(entries: object) -> Iterator[str]:
             yield f"webhooks[{number}]: {said}"
 
 
-def _is_list_of(kind: type, value: object) -> TypeGuard[Sequence[Any]]:
+def _is_list_of(value: object, kind: type) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple) and all(isinstance(one, kind) for one in value)

@@ -11,9 +11,11 @@ from broadcasting.protocol.messages import (
     ClientMessage,
     Ping,
     Pong,
+    Signin,
     Subscribe,
     Unsubscribe,
 )
+from broadcasting.protocol.names import user_channel, user_of
 from broadcasting.server.connection import Connection, Frame
 from broadcasting.server.node import Node
 
@@ -28,7 +30,9 @@ async def handle(node: Node, connection: Connection, message: ClientMessage) -> 
         case Subscribe():
             await subscribe(node, connection, message)
         case Unsubscribe(channel=channel):
-            await node.unsubscribe(connection, channel)
+            await unsubscribe(node, connection, channel)
+        case Signin():
+            await node.users.sign_in(connection, message)
         case Ping():
             connection.reply(PONG_FRAME)
         case Pong():
@@ -37,12 +41,25 @@ async def handle(node: Node, connection: Connection, message: ClientMessage) -> 
 
 async def subscribe(node: Node, connection: Connection, message: Subscribe) -> None:
     """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
-    protocol = connection.protocol
+    protocol, channel = connection.protocol, message.channel
     member = protocol.authorize(message)
-    if message.channel in protocol.subscriptions:
-        await node.resubscribe(connection, message.channel, member)
+    if user_of(channel) is not None:
+        # Every socket that is signed in is in its user's own channel already.
+        connection.reply_text(messages.subscription_succeeded(channel))
+        node.users.join_own(connection)
+    elif channel in protocol.subscriptions:
+        await node.subscriptions.enter_again(connection, channel, member)
     else:
-        await node.subscribe(connection, message.channel, member)
+        await node.subscriptions.enter(connection, channel, member)
+
+
+async def unsubscribe(node: Node, connection: Connection, channel: str) -> None:
+    """Leave a channel; silence if it never was joined."""
+    user = connection.protocol.user
+    if user is not None and channel == user_channel(user.id):
+        node.users.leave_own(connection)
+    else:
+        await node.subscriptions.leave(connection, channel)
 
 
 async def relay(node: Node, connection: Connection, message: ClientEvent) -> None:
@@ -62,3 +79,4 @@ async def relay(node: Node, connection: Connection, message: ClientEvent) -> Non
         raise ClientEventRefused(
             "Client event rejected: it could not be delivered", channel=message.channel
         ) from None
+    node.reporter.client_event(protocol.application, message, connection.socket_id, user_id)

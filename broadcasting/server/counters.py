@@ -36,5 +36,14 @@ class Counters:
     slow_dropped: int = 0
     """Frames not given to a socket because its outbox was full."""
 
+    terminated: int = 0
+    """Sockets ended because the application terminated their user's connections."""
+
+    unauthorized_closed: int = 0
+    """Sockets ended because they neither signed in nor joined a guarded channel in time."""
+
+    unreadable: int = 0
+    """Control envelopes of a version that this node does not know."""
+
     stale_closed: int = 0
     """Sockets ended because a ping stayed unanswered."""

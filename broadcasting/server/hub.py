@@ -6,6 +6,8 @@ connections and hands them finished frames.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from broadcasting.server.connection import Connection, Frame
 
 Topic = tuple[str, str]
@@ -45,6 +47,20 @@ class Hub:
             else:
                 handed -= 1
         return handed
+
+    def send_to_others(
+        self,
+        topic: Topic,
+        frame: Frame,
+        others_than: Collection[Connection],
+        except_socket: str | None = None,
+    ) -> int:
+        """See send(); leave out several connections, which is rare and costs a little more."""
+        listeners = [c for c in self._listeners.get(topic, ()) if c not in others_than]
+        wanting = [c for c in listeners if c.socket_id != except_socket]
+        for connection in wanting:
+            connection.send(frame)
+        return len(wanting)
 
     def count(self, topic: Topic) -> int:
         """Return how many local connections hear ``topic``."""

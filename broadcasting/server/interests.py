@@ -42,6 +42,11 @@ class Interests:
         self._topics: dict[Topic, _Interest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
+    @property
+    def selective(self) -> bool:
+        """Whether topics must be joined at all; see Subscription."""
+        return self._subscription.selective
+
     async def hold(self, topic: Topic) -> None:
         """Return once envelopes for ``topic`` arrive here. Raises BackplaneUnavailable."""
         if not self._subscription.selective:

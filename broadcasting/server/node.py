@@ -12,20 +12,34 @@ import logging
 import os
 import secrets
 
+from broadcasting.applications import Application, get_applications
 from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.backplanes.control import CONTROL_CHANNEL, Remember, Terminate, read
+from broadcasting.backplanes.envelope import UnreadableEnvelope
 from broadcasting.conf import ServerSettings, get_settings, on_change
+from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import InvalidMember, OverCapacity, PongTimeout, Reconnect
-from broadcasting.protocol.protocol import Member, Protocol
-from broadcasting.registry import get_registry
+from broadcasting.protocol.errors import (
+    NotAuthorizedInTime,
+    OverCapacity,
+    Reconnect,
+    Terminated,
+    TerminatedForNow,
+)
+from broadcasting.protocol.protocol import Protocol
+from broadcasting.registry import Cached, get_registry
 from broadcasting.server.connection import Connection, Frame
 from broadcasting.server.counters import Counters
+from broadcasting.server.counts import Counts
 from broadcasting.server.hub import Hub
 from broadcasting.server.interests import Interests
+from broadcasting.server.replays import Replays
+from broadcasting.server.reporting import Reporter
+from broadcasting.server.subscriptions import Subscriptions
+from broadcasting.server.sweep import Sweep
+from broadcasting.server.users import Users
 
 logger = logging.getLogger("broadcasting.server")
-
-PING_FRAME = Frame(messages.PING)
 
 
 class Node:
@@ -33,21 +47,30 @@ class Node:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.hub = Hub()
+        self.loop = asyncio.get_running_loop()
         self.counters = Counters()
         self.connections: dict[str, Connection] = {}
         self.draining = False
         self.backplane = get_backplane()
         self.registry = get_registry()
+        self.hub = Hub()
+        self.replays = Replays()
+        self.reporter = Reporter(self.loop, get_settings().webhooks.grace)
+        self.counts = Counts(self.loop, settings.subscription_count_interval, self._tell_count)
+        self.subscriptions = Subscriptions(self)
+        self.users = Users(self)
         self._per_application: dict[str, int] = {}
-        self._loop = asyncio.get_running_loop()
         self._subscription = self.backplane.connect(self.receive)
-        self._interests = Interests(self._subscription)
-        self._timer: asyncio.TimerHandle | None = None
+        self.interests = Interests(self._subscription)
+        self._controlled: set[str] = set()
+        """Applications whose control topic is joined."""
+
+        self._listening: asyncio.Task[None] | None = None
+        self._sweep = Sweep(self)
 
     def now(self) -> float:
         """Return the loop's steady clock, in seconds."""
-        return self._loop.time()
+        return self.loop.time()
 
     def new_socket_id(self) -> str:
         """Return an id that no socket of the cluster has: two random numbers and a dot."""
@@ -56,14 +79,32 @@ class Node:
     def receive(self, envelope: Envelope) -> None:
         """Deliver one envelope from the backplane to the local listeners."""
         if envelope.kind != "event":
+            self._obey(envelope)
             return
         self.counters.envelopes_in += 1
         topic = (envelope.app_id, envelope.channel)
         # The local backplane brings every envelope of the process; most may be for nobody here.
-        if self.hub.count(topic):
-            self.counters.frames_out += self.hub.send(
-                topic, Frame(envelope.frame), envelope.except_socket
-            )
+        if not self.hub.count(topic):
+            return
+        frame, hub = Frame(envelope.frame), self.hub
+        if ahead := self.replays.passes(topic, envelope.id):
+            sent = hub.send_to_others(topic, frame, ahead, envelope.except_socket)
+        else:
+            sent = hub.send(topic, frame, envelope.except_socket)
+        self.counters.frames_out += sent
+
+    def hears(self, app_id: str) -> bool:
+        """Whether control envelopes of an application arrive here."""
+        return app_id in self._controlled
+
+    async def hear(self, app_id: str) -> None:
+        """Return once they do. Raises BackplaneUnavailable."""
+        await self.interests.hold((app_id, CONTROL_CHANNEL))
+        self._controlled.add(app_id)
+
+    def hear_all(self) -> None:
+        """Begin to hear what every application asks of its nodes, sockets or not."""
+        self._listening = self.loop.create_task(self._hear_all())
 
     def check_capacity(self, protocol: Protocol) -> None:
         """Raise if this node cannot take one more socket for the application."""
@@ -74,94 +115,44 @@ class Node:
         if application.capacity is not None and held >= application.capacity:
             raise OverCapacity
 
-    def connect(self, connection: Connection) -> None:
+    async def connect(self, connection: Connection) -> None:
         """Take ``connection`` in and greet it."""
-        app_id = connection.protocol.application.id
+        application = connection.protocol.application
         self.connections[connection.socket_id] = connection
-        self._per_application[app_id] = self._per_application.get(app_id, 0) + 1
+        self._per_application[application.id] = self._per_application.get(application.id, 0) + 1
+        await self.registry.connect(application.id, connection.socket_id)
         self.counters.opened += 1
         connection.reply_text(
             messages.connection_established(
                 connection.socket_id, max(1, round(self.settings.activity_timeout + 0.49))
             )
         )
-        if self._timer is None:
-            self._schedule()
+        self._sweep.wake(application)
+        if application.enable_user_authentication:
+            timeout = application.user_authentication_timeout
+            self.loop.call_later(timeout, self._check_authorized, connection.socket_id)
+        self.reporter.connected(application, connection.socket_id)
 
     async def disconnect(self, connection: Connection) -> None:
         """Forget ``connection`` and everything it joined; harmless when repeated."""
         if self.connections.pop(connection.socket_id, None) is None:
             return
-        self._per_application[connection.protocol.application.id] -= 1
-        for channel in tuple(connection.protocol.subscriptions):
+        protocol = connection.protocol
+        application = protocol.application
+        self._per_application[application.id] -= 1
+        for channel in tuple(protocol.subscriptions):
             try:
-                await self.unsubscribe(connection, channel)
+                await self.subscriptions.leave(connection, channel)
             except Exception:  # the others must not keep a ghost because of one
                 self.counters.failures += 1
                 logger.exception("%s could not leave a channel", connection.socket_id)
-
-    async def subscribe(
-        self, connection: Connection, channel: str, member: Member | None = None
-    ) -> None:
-        """Enter ``connection`` and answer it. Raises PresenceFull, BackplaneUnavailable."""
-        protocol = connection.protocol
-        application = protocol.application
-        topic = (application.id, channel)
-        await self._interests.hold(topic)
         try:
-            joined = await self.registry.join(
-                *topic,
-                connection.socket_id,
-                member,
-                application.max_presence_members_per_channel,
-            )
-        except BaseException:
-            self._interests.release(topic)
-            raise
-        # One step of the loop from here on: nothing of the channel may reach the socket
-        # before the answer, and nothing may be missing after it.
-        protocol.subscriptions[channel] = member
-        connection.reply_text(
-            messages.subscription_succeeded(channel, joined.members if member else None)
-        )
-        self.hub.join(topic, connection)
-        if member is not None and joined.first_of_user:
-            added = messages.member_added(channel, member.user_id, member.user_info)
-            self.hub.send(topic, Frame(added), connection.socket_id)
-
-    async def resubscribe(
-        self, connection: Connection, channel: str, member: Member | None = None
-    ) -> None:
-        """Answer a subscription that is there already; newer user info counts from now on.
-
-        Raises InvalidMember for another user than before.
-        """
-        protocol = connection.protocol
-        before = protocol.subscriptions[channel]
-        members = None
-        if member is not None and before is not None:
-            if member.user_id != before.user_id:
-                raise InvalidMember(
-                    "This socket is in the channel as another user", channel=channel
-                )
-            topic = (protocol.application.id, channel)
-            joined = await self.registry.join(*topic, connection.socket_id, member)
-            protocol.subscriptions[channel] = member
-            members = joined.members
-        connection.reply_text(messages.subscription_succeeded(channel, members))
-
-    async def unsubscribe(self, connection: Connection, channel: str) -> None:
-        """Take ``connection`` out; silence if it never was in."""
-        protocol = connection.protocol
-        if channel not in protocol.subscriptions:
-            return
-        member = protocol.subscriptions.pop(channel)
-        topic = (protocol.application.id, channel)
-        self.hub.leave(topic, connection)
-        left = await self.registry.leave(*topic, connection.socket_id)
-        if member is not None and left.last_of_user:
-            self.hub.send(topic, Frame(messages.member_removed(channel, member.user_id)))
-        self._interests.release(topic)
+            await self.users.sign_out(connection)
+            await self.registry.disconnect(application.id, connection.socket_id)
+        except Exception:
+            self.counters.failures += 1
+            logger.exception("%s could not be forgotten", connection.socket_id)
+        self.reporter.disconnected(application, connection.socket_id)
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
@@ -170,38 +161,56 @@ class Node:
         self.draining = True
         for connection in tuple(self.connections.values()):
             connection.refuse(Reconnect())
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._sweep.stop()
+        self.counts.close()
+        if self._listening is not None:
+            self._listening.cancel()
         await self._subscription.close()
 
-    def _schedule(self) -> None:
-        # One sweep for all sockets, not a timer each.
-        shortest = min(self.settings.activity_timeout, self.settings.pong_timeout)
-        self._timer = self._loop.call_later(min(shortest / 4, 5.0), self._sweep)
+    def finish(self) -> None:
+        """State what waited for a return: the sockets are gone, and the node with them."""
+        self.reporter.close()
 
-    def _sweep(self) -> None:
-        self._timer = None
-        now = self.now()
-        for connection in tuple(self.connections.values()):
-            protocol = connection.protocol
-            if connection.closing:
-                self._give_up(connection, now)
-            elif protocol.is_stale(now, self.settings.pong_timeout):
-                self.counters.stale_closed += 1
-                connection.refuse(PongTimeout())
-            elif protocol.needs_ping(now, self.settings.activity_timeout):
-                protocol.pinged_at = now
-                connection.reply(PING_FRAME)
-        if self.connections:
-            self._schedule()
+    def _obey(self, envelope: Envelope) -> None:
+        """Do what a control envelope asks."""
+        try:
+            control = read(envelope)
+        except UnreadableEnvelope as error:
+            self.counters.unreadable += 1
+            logger.warning("Ignored a control envelope: %s", error)
+            return
+        match control:
+            case Terminate(user_id=user_id, reconnect=reconnect):
+                problem = TerminatedForNow() if reconnect else Terminated()
+                ended = self.users.terminate(envelope.app_id, user_id, problem)
+                self.counters.terminated += ended
+                logger.info("Ended %s connections of a user by request", ended)
+            case Remember(channel=channel, frame=frame, id=id_, ttl=ttl):
+                last = Cached(frame=frame, id=id_, ttl=ttl)
+                self.registry.remember(envelope.app_id, channel, last)
 
-    def _give_up(self, connection: Connection, now: float) -> None:
-        """End a socket that was told to go, and does not even read that."""
-        if connection.closing_since is None:
-            connection.closing_since = now
-        elif now - connection.closing_since >= self.settings.pong_timeout:
-            connection.abandon()
+    async def _hear_all(self) -> None:
+        try:
+            for application in get_applications().all():
+                if not self.hears(application.id):
+                    await self.hear(application.id)
+        except BackplaneUnavailable as error:
+            # Each application's first socket tries again.
+            logger.warning("Cannot hear what applications ask of this node: %s", error)
+        except Exception:  # a source of somebody else's raises what it likes
+            logger.exception("Cannot hear what applications ask of this node")
+
+    def _tell_count(self, application: Application, channel: str, count: int) -> None:
+        self.reporter.subscription_count(application, channel, count)
+        frame = Frame(messages.subscription_count(channel, count))
+        self.hub.send((application.id, channel), frame)
+
+    def _check_authorized(self, socket_id: str) -> None:
+        connection = self.connections.get(socket_id)
+        if connection is None or connection.protocol.authorized or connection.closing:
+            return
+        self.counters.unauthorized_closed += 1
+        connection.refuse(NotAuthorizedInTime())
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}
@@ -228,6 +237,8 @@ def start_node() -> Node:
         for other in [known for known in _nodes if known.is_closed()]:
             del _nodes[other]
         node = _nodes[loop] = Node(get_settings().server)
+        if node.interests.selective:
+            node.hear_all()
         logger.debug("Node started, backplane %s", type(node.backplane).__name__)
     return node
 

@@ -50,7 +50,7 @@ def plain(value: Any) -> Any:
     """Return a default as one would write it in the dict."""
     if isinstance(value, BackendSettings):
         return {"BACKEND": value.backend}
-    if isinstance(value, ServerSettings | AuthorizationSettings):
+    if isinstance(value, ServerSettings | AuthorizationSettings | WebhookSettings):
         return {}
     if isinstance(value, Mapping):
         return {alias: plain(entry) for alias, entry in value.items()}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcasting.registry import BaseRegistry
+from broadcasting.registry import BaseRegistry, Cached
 from broadcasting.registry.memory import MemoryRegistry
 from tests.floor.registry_contract import RegistryContract, member
 
@@ -22,8 +22,23 @@ class TestMemoryRegistry(RegistryContract):
         await registry.join("app", "c", "1.1")
         await registry.leave("app", "presence-c", "1.1")
         await registry.leave("app", "c", "1.1")
-        assert registry._sockets == {}
-        assert registry._users == {}
+        await registry.connect("app", "1.1")
+        await registry.disconnect("app", "1.1")
+        await registry.sign_in("app", "ada", "1.1")
+        await registry.sign_out("app", "ada", "1.1")
+        kept = (registry._sockets, registry._users, registry._connections, registry._signed_in)
+        assert not any(of_application for part in kept for of_application in part.values())
+
+    async def test_the_oldest_frames_go_when_there_are_too_many(self) -> None:
+        registry = MemoryRegistry({"max_cached": 2})
+        for number in range(3):
+            last = Cached(frame=str(number), id=str(number), ttl=60)
+            registry.remember("app", f"cache-{number}", last)
+        assert await registry.recall("app", "cache-0") is None
+        assert registry.evicted == 1
+        assert [await registry.recall("app", f"cache-{n}") is not None for n in (1, 2)] == [
+            True
+        ] * 2
 
     def test_a_join_is_one_step_of_the_event_loop(self) -> None:
         """The node counts on it: nothing may come between a join and its answer."""

@@ -22,8 +22,11 @@ REFUSALS = {
     errors.InvalidVersion: 4006,
     errors.UnsupportedVersion: 4007,
     errors.OriginRefused: 4009,
+    errors.NotAuthorizedInTime: 4009,
+    errors.Terminated: 4009,
     errors.TryAgain: 4100,
     errors.Reconnect: 4200,
+    errors.TerminatedForNow: 4200,
     errors.PongTimeout: 4201,
 }
 

@@ -373,7 +373,7 @@ class TestBadInput:
         async with PusherClient() as client:
             node = get_node()
             before = node.counters.failures
-            monkeypatch.setattr(node, "subscribe", broken)
+            monkeypatch.setattr(node.subscriptions, "enter", broken)
             answer = await client.asubscribe("c")
             assert answer.data["message"] == "Internal error"
             assert node.counters.failures == before + 1
@@ -416,7 +416,7 @@ class TestNode:
             raise BackplaneUnavailable("down")
 
         async with PusherClient() as client:
-            monkeypatch.setattr(get_node()._interests, "hold", unavailable)
+            monkeypatch.setattr(get_node().interests, "hold", unavailable)
             assert (await client.asubscribe("c")).data["code"] == 4100
             with pytest.raises(SocketClosed) as closed:
                 await client.areceive()
@@ -430,8 +430,8 @@ class TestNode:
         assert node.connections == {}
         assert node.hub.count(("app", "c")) == 0
         assert (await node.registry.occupancy("app", "presence-chat")).sockets == 0
-        await node._interests.settled()
-        assert node._interests._topics == {}
+        await node.interests.settled()
+        assert node.interests._topics == {}
 
     async def test_lifespan_starts_and_stops_the_node(self):
         sent: list[dict[str, Any]] = []
@@ -478,7 +478,7 @@ async def test_a_socket_whose_server_never_waits_leaves_the_others_their_turns()
     node = get_node()
     socket = FakeSocket()
     flooder = connection(socket)
-    node.connect(flooder)
+    await node.connect(flooder)
     others = asyncio.create_task(other())
     await PusherConsumer().listen(node, flooder, receive)
     others.cancel()

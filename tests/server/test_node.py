@@ -36,18 +36,18 @@ class HangingSubscription(Subscription):
 
 def hanging_node() -> Node:
     node = get_node()
-    node._interests = Interests(HangingSubscription())
+    node.interests = Interests(HangingSubscription())
     return node
 
 
 async def test_a_backplane_that_hangs_makes_no_ghost_members():
     node, bob = hanging_node(), FakeSocket()
     gone, stays = connection(FakeSocket(), "1.1"), connection(bob, "2.2")
-    node.connect(gone)
-    node.connect(stays)
-    await node.subscribe(gone, "alone", None)
-    await node.subscribe(gone, "presence-chat", Member(user_id="ada"))
-    await node.subscribe(stays, "presence-chat", Member(user_id="bob"))
+    await node.connect(gone)
+    await node.connect(stays)
+    await node.subscriptions.enter(gone, "alone", None)
+    await node.subscriptions.enter(gone, "presence-chat", Member(user_id="ada"))
+    await node.subscriptions.enter(stays, "presence-chat", Member(user_id="bob"))
     async with asyncio.timeout(1):
         await node.disconnect(gone)
     assert "member_removed" in bob.texts[-1]
@@ -60,7 +60,7 @@ async def test_a_peer_that_reads_nothing_is_given_up_after_its_ping():
     node = Node(ServerSettings(activity_timeout=0.04, pong_timeout=0.02))
     consumer = asyncio.create_task(asyncio.Event().wait())
     stalled = connection(StalledSocket(), task=consumer)
-    node.connect(stalled)
+    await node.connect(stalled)
     async with asyncio.timeout(2):
         with pytest.raises(asyncio.CancelledError):
             await consumer
@@ -73,11 +73,11 @@ async def test_a_channel_that_cannot_be_left_keeps_nobody_in_the_others(
 ):
     node, bob = get_node(), FakeSocket()
     gone, stays = connection(FakeSocket(), "1.1"), connection(bob, "2.2")
-    node.connect(gone)
-    node.connect(stays)
-    await node.subscribe(gone, "broken", None)
-    await node.subscribe(gone, "presence-chat", Member(user_id="ada"))
-    await node.subscribe(stays, "presence-chat", Member(user_id="bob"))
+    await node.connect(gone)
+    await node.connect(stays)
+    await node.subscriptions.enter(gone, "broken", None)
+    await node.subscriptions.enter(gone, "presence-chat", Member(user_id="ada"))
+    await node.subscriptions.enter(stays, "presence-chat", Member(user_id="bob"))
     leave = node.registry.leave
 
     async def failing(app_id: str, channel: str, socket_id: str) -> Left:
@@ -99,7 +99,7 @@ async def test_a_peer_that_does_not_even_read_its_close_is_given_up():
     node = Node(ServerSettings(activity_timeout=0.04, pong_timeout=0.02, outbox_bytes=5))
     consumer = asyncio.create_task(asyncio.Event().wait())
     stalled = connection(StalledSocket(), settings=node.settings, task=consumer)
-    node.connect(stalled)
+    await node.connect(stalled)
     stalled.send(Frame("one too many"))
     assert stalled.closing
     async with asyncio.timeout(2):

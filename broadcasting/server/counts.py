@@ -1,0 +1,60 @@
+"""How many connections a channel has, told to them: at once while they are few, now and then
+when they are many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broadcasting.protocol.application import Application
+
+MANY = 100
+"""Above so many connections the count is told once an interval (Pusher's rule)."""
+
+Tell = Callable[[Application, str, int], None]
+
+
+@dataclass(slots=True)
+class _Pause:
+    """A channel of many, between two tellings."""
+
+    application: Application
+    told: int
+    count: int
+    timer: asyncio.TimerHandle
+
+
+class Counts:
+    """Passes changes of counts on, no more often than subscribers should hear of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, interval: float, tell: Tell) -> None:
+        self._loop = loop
+        self._interval = interval
+        self._tell = tell
+        self._pauses: dict[tuple[str, str], _Pause] = {}
+
+    def changed(self, application: Application, channel: str, count: int) -> None:
+        """Tell ``count`` now, or the last one of the interval when it ends."""
+        topic = (application.id, channel)
+        pause = self._pauses.get(topic)
+        if pause is not None and count > MANY:
+            pause.count = count
+            return
+        if pause is not None:
+            self._pauses.pop(topic).timer.cancel()
+        self._tell(application, channel, count)
+        if count > MANY:
+            timer = self._loop.call_later(self._interval, self._resume, topic)
+            self._pauses[topic] = _Pause(application, count, count, timer)
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        for pause in self._pauses.values():
+            pause.timer.cancel()
+        self._pauses.clear()
+
+    def _resume(self, topic: tuple[str, str]) -> None:
+        pause = self._pauses.pop(topic)
+        if pause.count != pause.told:
+            self.changed(pause.application, topic[1], pause.count)

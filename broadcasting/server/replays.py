@@ -1,0 +1,48 @@
+"""Which frames of cache channels have passed this node, and who was given one ahead of time.
+
+A kept frame may be read while it is still on its way here; who has it already must not get it
+again. Nothing here waits or sends.
+"""
+
+from __future__ import annotations
+
+from broadcasting.protocol.names import is_cache
+from broadcasting.server.connection import Connection
+from broadcasting.server.hub import Topic
+
+
+class Replays:
+    """What is known of the cache channels with listeners here."""
+
+    def __init__(self) -> None:
+        self._passed: dict[Topic, str] = {}
+        """The envelope that passed last."""
+
+        self._ahead: dict[Topic, dict[str, set[Connection]]] = {}
+        """Envelopes that some were given before they passed."""
+
+    def passed(self, topic: Topic) -> str | None:
+        """Return the id of the last envelope that was delivered to listeners here."""
+        return self._passed.get(topic)
+
+    def given(self, topic: Topic, envelope_id: str, connection: Connection) -> None:
+        """Note that ``connection`` was given the frame of an envelope."""
+        if self._passed.get(topic) != envelope_id:
+            self._ahead.setdefault(topic, {}).setdefault(envelope_id, set()).add(connection)
+
+    def passes(self, topic: Topic, envelope_id: str) -> frozenset[Connection]:
+        """Note that an envelope is being delivered; return who has its frame already."""
+        if not is_cache(topic[1]):
+            return frozenset()
+        self._passed[topic] = envelope_id
+        ahead = self._ahead.get(topic)
+        return frozenset(ahead.pop(envelope_id, ())) if ahead else frozenset()
+
+    def forget(self, topic: Topic, connection: Connection, *, last: bool) -> None:
+        """Forget a listener that left, and the channel with its ``last`` one."""
+        if last:
+            self._passed.pop(topic, None)
+            self._ahead.pop(topic, None)
+            return
+        for given in self._ahead.get(topic, {}).values():
+            given.discard(connection)

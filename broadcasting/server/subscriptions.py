@@ -1,0 +1,119 @@
+"""Who hears which channel: in and out, in an order that neither loses nor doubles anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import InvalidMember
+from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
+from broadcasting.protocol.protocol import Member
+from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.hub import Topic
+
+if TYPE_CHECKING:
+    from broadcasting.server.node import Node
+
+
+class Subscriptions:
+    """The channels of this node's sockets."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def enter(
+        self, connection: Connection, channel: str, member: Member | None = None
+    ) -> None:
+        """Enter ``connection`` and answer it. Raises PresenceFull, BackplaneUnavailable."""
+        node, protocol = self._node, connection.protocol
+        application = protocol.application
+        topic = (application.id, channel)
+        await node.interests.hold(topic)
+        try:
+            joined = await node.registry.join(
+                *topic,
+                connection.socket_id,
+                member,
+                application.max_presence_members_per_channel,
+            )
+        except BaseException:
+            node.interests.release(topic)
+            raise
+        # One step of the loop from here on: nothing of the channel may reach the socket
+        # before the answer, and nothing may be missing after it.
+        protocol.subscriptions[channel] = member
+        connection.reply_text(
+            messages.subscription_succeeded(channel, joined.members if member else None)
+        )
+        node.hub.join(topic, connection)
+        if joined.first_socket:
+            node.reporter.occupied(application, channel)
+        if member is not None and joined.first_of_user:
+            added = messages.member_added(channel, member.user_id, member.user_info)
+            node.hub.send(topic, Frame(added), connection.socket_id)
+            node.reporter.member_added(application, channel, member.user_id)
+        if is_cache(channel):
+            await self._replay(connection, topic)
+        self._count(connection, channel, joined.count)
+
+    async def enter_again(
+        self, connection: Connection, channel: str, member: Member | None = None
+    ) -> None:
+        """Answer a subscription that is there already; newer user info counts from now on.
+
+        Raises InvalidMember for another user than before.
+        """
+        protocol = connection.protocol
+        topic = (protocol.application.id, channel)
+        before = protocol.subscriptions[channel]
+        members = None
+        if member is not None and before is not None:
+            if member.user_id != before.user_id:
+                raise InvalidMember(
+                    "This socket is in the channel as another user", channel=channel
+                )
+            joined = await self._node.registry.join(*topic, connection.socket_id, member)
+            protocol.subscriptions[channel] = member
+            members = joined.members
+        connection.reply_text(messages.subscription_succeeded(channel, members))
+        if is_cache(channel):
+            await self._replay(connection, topic)
+
+    async def leave(self, connection: Connection, channel: str) -> None:
+        """Take ``connection`` out; silence if it never was in."""
+        node, protocol = self._node, connection.protocol
+        if channel not in protocol.subscriptions:
+            return
+        member = protocol.subscriptions.pop(channel)
+        application = protocol.application
+        topic = (application.id, channel)
+        node.hub.leave(topic, connection)
+        if is_cache(channel):
+            node.replays.forget(topic, connection, last=not node.hub.count(topic))
+        left = await node.registry.leave(*topic, connection.socket_id)
+        if member is not None and left.last_of_user:
+            node.hub.send(topic, Frame(messages.member_removed(channel, member.user_id)))
+            node.reporter.member_removed(application, channel, member.user_id)
+        self._count(connection, channel, left.count)
+        if left.last_socket:
+            node.reporter.vacated(application, channel)
+        node.interests.release(topic)
+
+    async def _replay(self, connection: Connection, topic: Topic) -> None:
+        """Give the newcomer what the channel keeps, unless it has had something newer."""
+        node = self._node
+        passed = node.replays.passed(topic)
+        kept = await node.registry.recall(*topic)
+        if node.replays.passed(topic) != passed:
+            return
+        if kept is None:
+            connection.reply_text(messages.cache_miss(topic[1]))
+            node.reporter.cache_miss(connection.protocol.application, topic[1])
+        else:
+            connection.reply_text(kept.frame)
+            node.replays.given(topic, kept.id, connection)
+
+    def _count(self, connection: Connection, channel: str, count: int) -> None:
+        application = connection.protocol.application
+        if application.enable_subscription_count and kind_of(channel) is not ChannelKind.PRESENCE:
+            self._node.counts.changed(application, channel, count)

@@ -1,0 +1,120 @@
+"""One look at every socket, now and then: who is silent, who does not end, whose tenant changed.
+
+A timer for all of them, not one each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from broadcasting.applications import Application, get_applications
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import (
+    ApplicationDisabled,
+    HandshakeRefused,
+    PongTimeout,
+    UnknownApplication,
+)
+from broadcasting.server.connection import Connection, Frame
+
+if TYPE_CHECKING:
+    from broadcasting.server.node import Node
+
+logger = logging.getLogger("broadcasting.server")
+
+LONGEST = 5.0
+"""Seconds between two looks at most: also how late a changed application is noticed."""
+
+PING_FRAME = Frame(messages.PING)
+
+
+class Sweep:
+    """Looks again and again while there are sockets."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._timer: asyncio.TimerHandle | None = None
+        self._known: dict[str, Application] = {}
+
+    def wake(self, application: Application) -> None:
+        """Look from now on: a socket of ``application`` has come."""
+        self._known.setdefault(application.id, application)
+        if self._timer is None:
+            self._schedule()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _schedule(self) -> None:
+        settings = self._node.settings
+        shortest = min(settings.activity_timeout, settings.pong_timeout)
+        self._timer = self._node.loop.call_later(min(shortest / 4, LONGEST), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        changes = self._changed_applications()
+        now = self._node.now()
+        for connection in tuple(self._node.connections.values()):
+            if connection.closing:
+                self._give_up(connection, now)
+            elif not (changes and self._adopt(connection, changes)):
+                self._check_liveness(connection, now)
+        if self._node.connections:
+            self._schedule()
+
+    def _check_liveness(self, connection: Connection, now: float) -> None:
+        protocol, settings = connection.protocol, self._node.settings
+        if protocol.is_stale(now, settings.pong_timeout):
+            self._node.counters.stale_closed += 1
+            connection.refuse(PongTimeout())
+        elif protocol.needs_ping(now, settings.activity_timeout):
+            protocol.pinged_at = now
+            connection.reply(PING_FRAME)
+
+    def _give_up(self, connection: Connection, now: float) -> None:
+        """End a socket that was told to go, and does not even read that."""
+        if connection.closing_since is None:
+            connection.closing_since = now
+        elif now - connection.closing_since >= self._node.settings.pong_timeout:
+            connection.abandon()
+
+    def _changed_applications(self) -> dict[str, Application | None]:
+        """Return what the source of applications says otherwise than before, by id."""
+        changes: dict[str, Application | None] = {}
+        for app_id, known in tuple(self._known.items()):
+            try:
+                current = get_applications().by_id(app_id)
+            except Exception:  # a source of somebody else's raises what it likes
+                logger.exception("Cannot look up application %r", app_id)
+                continue
+            if current is known or current == known:
+                continue
+            logger.info("Application %r has changed", app_id)
+            changes[app_id] = current
+            if current is None:
+                del self._known[app_id]
+            else:
+                self._known[app_id] = current
+        return changes
+
+    def _adopt(self, connection: Connection, changes: dict[str, Application | None]) -> bool:
+        """Pass a change on to ``connection``; return whether that was its end."""
+        app_id = connection.protocol.application.id
+        if app_id not in changes:
+            return False
+        application = changes[app_id]
+        problem: HandshakeRefused | None = None
+        if application is None:
+            problem = UnknownApplication()
+        elif not application.enabled:
+            problem = ApplicationDisabled()
+        else:
+            connection.protocol.adopt(application)
+        if problem is not None:
+            connection.refuse(problem)
+        return problem is not None

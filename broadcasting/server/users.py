@@ -1,0 +1,117 @@
+"""Who is signed in on this node's sockets, and who watches whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import HandshakeRefused, WatchlistTooLong
+from broadcasting.protocol.messages import Signin
+from broadcasting.protocol.names import user_channel
+from broadcasting.protocol.protocol import MAX_WATCHLIST, User
+from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.hub import Topic
+
+if TYPE_CHECKING:
+    from broadcasting.server.node import Node
+
+
+class Users:
+    """The sockets of each user, and what users are told of one another."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._sockets: dict[tuple[str, str], dict[Connection, None]] = {}
+
+    async def sign_in(self, connection: Connection, message: Signin) -> None:
+        """Let ``connection`` belong to a user. Raises SigninRefused, BackplaneUnavailable."""
+        protocol = connection.protocol
+        user = protocol.sign_in(message)
+        application = protocol.application
+        before = protocol.user
+        if before is None:
+            # From here on the node forgets it with the socket, however far this comes.
+            await self._node.interests.hold((application.id, user_channel(user.id)))
+            self._sockets.setdefault((application.id, user.id), {})[connection] = None
+        else:
+            self._unwatch(connection, before)
+        protocol.user = user
+        came = await self._node.registry.sign_in(application.id, user.id, connection.socket_id)
+        connection.reply_text(messages.signin_success(message.user_data))
+        self.join_own(connection)
+        if application.enable_watchlist_events:
+            if came:
+                self._tell_watchers(application.id, user.id, online=True)
+            await self._watch(connection, user)
+
+    async def sign_out(self, connection: Connection) -> None:
+        """Forget whom ``connection`` belonged to."""
+        user = connection.protocol.user
+        if user is None:
+            return
+        connection.protocol.user = None
+        app_id = connection.protocol.application.id
+        own = (app_id, user_channel(user.id))
+        self._unwatch(connection, user)
+        self._node.hub.leave(own, connection)
+        self._node.interests.release(own)
+        sockets = self._sockets[app_id, user.id]
+        sockets.pop(connection, None)
+        if not sockets:
+            del self._sockets[app_id, user.id]
+        if await self._node.registry.sign_out(app_id, user.id, connection.socket_id):
+            self._tell_watchers(app_id, user.id, online=False)
+
+    def join_own(self, connection: Connection) -> None:
+        """Let a socket hear what is sent to its user; twice is once."""
+        self._node.hub.join(_own(connection), connection)
+
+    def leave_own(self, connection: Connection) -> None:
+        """Let a socket hear no more of that, though it stays signed in."""
+        self._node.hub.leave(_own(connection), connection)
+
+    def terminate(self, app_id: str, user_id: str, problem: HandshakeRefused) -> int:
+        """Close every socket of a user; return how many there were."""
+        sockets = tuple(self._sockets.get((app_id, user_id), ()))
+        for connection in sockets:
+            connection.refuse(problem)
+        return len(sockets)
+
+    async def _watch(self, connection: Connection, user: User) -> None:
+        app_id = connection.protocol.application.id
+        watched = user.watchlist[:MAX_WATCHLIST]
+        for user_id in watched:
+            self._node.hub.join(_watching(app_id, user_id), connection)
+        if watched:
+            online = await self._node.registry.online(app_id, watched)
+            connection.reply_text(
+                messages.watchlist_events(
+                    online=[one for one in watched if one in online],
+                    offline=[one for one in watched if one not in online],
+                )
+            )
+        if len(user.watchlist) > MAX_WATCHLIST:
+            problem = WatchlistTooLong(f"Only the first {MAX_WATCHLIST} users are watched")
+            connection.reply_text(messages.error(problem))
+
+    def _unwatch(self, connection: Connection, user: User) -> None:
+        app_id = connection.protocol.application.id
+        for user_id in user.watchlist[:MAX_WATCHLIST]:
+            self._node.hub.leave(_watching(app_id, user_id), connection)
+
+    def _tell_watchers(self, app_id: str, user_id: str, *, online: bool) -> None:
+        topic = _watching(app_id, user_id)
+        if not self._node.hub.count(topic):
+            return
+        come, gone = ([user_id], []) if online else ([], [user_id])
+        self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
+
+
+def _own(connection: Connection) -> Topic:
+    user = connection.protocol.user
+    return connection.protocol.application.id, user_channel(user.id if user else "")
+
+
+def _watching(app_id: str, user_id: str) -> Topic:
+    # No channel of any client can be called so.
+    return app_id, f"#watching-{user_id}"
