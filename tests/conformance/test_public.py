@@ -120,10 +120,10 @@ async def test_unusual_names_work(server: Server, channel: str) -> None:
 
 @pytest.mark.parametrize(
     "channel",
-    ["", " ", "a b", "a/b", "a:b", "a!", "é", "a\n", "x" * 201, "#anything", "#server-to-user-7"],
+    ["", " ", "a b", "a/b", "a:b", "a!", "é", "a\n", "x" * 201, "#anything", "#"],
 )
 async def test_invalid_names_are_refused(server: Server, channel: str) -> None:
-    """63, 64, 65, 146."""
+    """63, 64, 65."""
     async with join(server) as peer:
         await peer.ask(channel)
         await peer.expect_subscription_refusal(channel[:200], "InvalidChannel", None)

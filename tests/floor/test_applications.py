@@ -71,7 +71,7 @@ class TestOneEntry:
         hook = {"url": "https://example.com/hook"}
         application = parse({**ENTRY, "allowed_origins": ["*"], "webhooks": [hook]})
         assert application.allowed_origins == ("*",)
-        assert application.webhooks == (Webhook(**hook),)
+        assert application.webhooks == (Webhook(url=hook["url"]),)
 
     @pytest.mark.parametrize(
         "rest",

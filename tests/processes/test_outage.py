@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests import live
-from tests.conformance.peer import Peer, join
+from tests.conformance.peer import Peer, dial, join
 from tests.conftest import Valkey, running_valkey
 from tests.processes.conftest import Env
 from tests.processes.sites import Answer, dispatch, expect
@@ -220,14 +220,24 @@ async def test_a_worker_tries_again_when_the_backplane_is_back(
 async def test_a_socket_that_cannot_join_is_closed_and_may_return(
     fragile: Valkey, holder: live.Server, channel: str
 ):
-    with refused(fragile):
-        async with join(holder) as peer:
+    async with join(holder) as peer:
+        with refused(fragile):
             await peer.ask(channel)
             assert (await peer.expect("pusher:error"))["code"] == 4100
             assert (await peer.closed())[0] == 4100
     async with join(holder) as peer:
         await peer.subscribe(channel)
         await resumed(holder, peer, channel)
+
+
+async def test_a_node_that_cannot_hear_its_application_takes_no_sockets(
+    fragile: Valkey, fragile_env: Env
+):
+    """What the application asks of its nodes would not arrive there."""
+    with refused(fragile), live.serving("uvicorn", fragile_env) as fresh:
+        async with dial(fresh) as peer:
+            assert (await peer.expect("pusher:error"))["code"] == 4100
+            assert (await peer.closed())[0] == 4100
 
 
 @pytest.mark.full
