@@ -10,6 +10,8 @@ from broadcasting.protocol.names import is_cache
 from broadcasting.server.connection import Connection
 from broadcasting.server.hub import Topic
 
+NOBODY: frozenset[Connection] = frozenset()
+
 
 class Replays:
     """What is known of the cache channels with listeners here."""
@@ -32,11 +34,12 @@ class Replays:
 
     def passes(self, topic: Topic, envelope_id: str) -> frozenset[Connection]:
         """Note that an envelope is being delivered; return who has its frame already."""
-        if not is_cache(topic[1]):
-            return frozenset()
+        # Every envelope comes by here, and hardly any is for a cache channel.
+        if "cache-" not in topic[1] or not is_cache(topic[1]):
+            return NOBODY
         self._passed[topic] = envelope_id
         ahead = self._ahead.get(topic)
-        return frozenset(ahead.pop(envelope_id, ())) if ahead else frozenset()
+        return frozenset(ahead.pop(envelope_id, ())) if ahead else NOBODY
 
     def forget(self, topic: Topic, connection: Connection, *, last: bool) -> None:
         """Forget a listener that left, and the channel with its ``last`` one."""
