@@ -1,4 +1,4 @@
-"""The signed answers of the auth view.
+"""The signed answers of the auth views.
 
 The data string is made once: signed as it is returned, byte for byte. Whoever calls has
 validated the socket id and the channel name, which are joined by colons here.
@@ -18,8 +18,10 @@ from broadcasting.authorization.guards import is_authenticated
 from broadcasting.authorization.outcomes import Refused
 from broadcasting.conf import get_settings
 from broadcasting.encoding import encode, public_values
-from broadcasting.protocol.names import MAX_USER_ID_LENGTH
-from broadcasting.protocol.signing import authorization, channel_text
+from broadcasting.encryption import channel_key
+from broadcasting.protocol.encryption import shared_secret
+from broadcasting.protocol.names import MAX_USER_ID_LENGTH, is_user_id
+from broadcasting.protocol.signing import authorization, channel_text, user_text
 
 logger = logging.getLogger("broadcasting.authorization")
 
@@ -40,7 +42,12 @@ def find_signer() -> Signer:
     options = entry.options if entry else {}
     key, secret = options.get("key"), options.get("secret")
     if isinstance(key, str) and isinstance(secret, str):
-        foreign = Application(id=str(options.get("app_id", "")), key=key, secret=secret)
+        foreign = Application(
+            id=str(options.get("app_id", "")),
+            key=key,
+            secret=secret,
+            encryption_master_key=options.get("encryption_master_key"),
+        )
         return Signer(application=foreign, ours=False)
     return Signer(application=default_application(options.get("application")), ours=True)
 
@@ -53,6 +60,29 @@ def sign_private(signer: Signer, socket_id: str, channel: str, user: Any) -> dic
     user_id = _user_id(user) if signer.ours and is_authenticated(user) else None
     data = None if user_id is None else encode({"user_id": user_id})
     return _signed(signer, socket_id, channel, data)
+
+
+def sign_encrypted(signer: Signer, socket_id: str, channel: str, user: Any) -> dict[str, str]:
+    """Return the answer for an encrypted channel: a private one's, with the channel's key.
+
+    Clients keep the key to themselves. Raises EncryptionUnavailable.
+    """
+    secret = shared_secret(channel_key(signer.application, channel))
+    return {**sign_private(signer, socket_id, channel, user), "shared_secret": secret}
+
+
+def sign_user(signer: Signer, socket_id: str, user_data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the answer for a user who signs in. Raises Refused, or PayloadError."""
+    if not is_user_id(user_data.get("id")):
+        raise Refused(
+            f"the id of a user is text of 1 to {MAX_USER_ID_LENGTH} characters,"
+            " none of them a control character"
+        )
+    data = encode(user_data)
+    return {
+        "auth": authorization(signer.application, user_text(socket_id, data)),
+        "user_data": data,
+    }
 
 
 def sign_presence(

@@ -23,8 +23,10 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
 from broadcasting.authorization.answers import (
+    Signer,
     find_signer,
     member_info,
+    sign_encrypted,
     sign_presence,
     sign_private,
 )
@@ -33,7 +35,8 @@ from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rules import Route, routes
 from broadcasting.conf import get_settings
 from broadcasting.encoding import public_values
-from broadcasting.exceptions import PayloadError
+from broadcasting.encryption import channel_key
+from broadcasting.exceptions import EncryptionUnavailable, PayloadError
 from broadcasting.protocol.names import (
     ChannelKind,
     base_name,
@@ -89,10 +92,13 @@ def _decide(request: HttpRequest, channel: str, socket_id: str, identity: Identi
     if kind is ChannelKind.PUBLIC:
         raise Refused("it is a public channel, which needs no authorization")
     if kind is ChannelKind.ENCRYPTED:
-        raise Refused("encrypted channels need a key, which this version cannot hold")
+        _check_key(signer, channel)
     route, user, result = _ask(request, channel, socket_id, identity)
     if kind is ChannelKind.PRIVATE:
         answer = sign_private(signer, socket_id, channel, user)
+        return Decision(channel=channel, status=200, answer=answer)
+    if kind is ChannelKind.ENCRYPTED:
+        answer = sign_encrypted(signer, socket_id, channel, user)
         return Decision(channel=channel, status=200, answer=answer)
     info = member_info(result, user, route.name)
     try:
@@ -101,6 +107,14 @@ def _decide(request: HttpRequest, channel: str, socket_id: str, identity: Identi
         reason = f"{route.name} returned user info that cannot be sent: {error}"
         return Decision(channel=channel, status=500, reason=reason, error=error)
     return Decision(channel=channel, status=200, answer=answer, user_info=info)
+
+
+def _check_key(signer: Signer, channel: str) -> None:
+    """Refuse before any rule is asked: whatever it says, the client could read nothing."""
+    try:
+        channel_key(signer.application, channel)
+    except EncryptionUnavailable as error:
+        raise Refused(str(error)) from error
 
 
 def _ask(
@@ -121,7 +135,7 @@ def _ask(
         except (Refused, PermissionDenied, Http404) as error:
             detail = str(error) or type(error).__name__
             raise Refused(f"{route.name}: {detail}") from error
-        _check_answer(result, route)
+        check_answer(result, route.name)
         if result is False:
             raise Refused(f"{route.name} returned False for {_label(user)}")
         if result:
@@ -148,15 +162,18 @@ _NO_ANSWERS = (
 )
 
 
-def _check_answer(result: Any, route: Route) -> None:
-    """Raise TypeError for what is true only because nobody asked it, or means something else."""
+def check_answer(result: Any, name: str) -> None:
+    """Raise TypeError for what is true only because nobody asked it, or means something else.
+
+    ``name``: of the function that returned it.
+    """
     uncalled = callable(result) and public_values(result) is None
     if not (uncalled or isawaitable(result) or isinstance(result, _NO_ANSWERS)):
         return
     if iscoroutine(result):
         result.close()
     raise TypeError(
-        f"{route.name} returned a {type(result).__name__}, which is no answer:"
+        f"{name} returned a {type(result).__name__}, which is no answer:"
         " was a call or an 'await' forgotten?"
     )
 

@@ -1,4 +1,6 @@
-"""Our own server: one frame and one envelope per channel, handed to the backplane.
+"""Our own server: one frame and one envelope per channel, published for every node.
+
+An encrypted channel gets a ciphertext of its own, so that its subscribers alone can read it.
 
 ``OPTIONS``: ``application``, the id of one of ``APPLICATIONS`` (default: the first).
 """
@@ -10,16 +12,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from broadcasting.applications import Application, default_application
-from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.backplanes import Envelope
 from broadcasting.broadcasters.base import BaseBroadcaster
-from broadcasting.exceptions import (
-    EncryptionUnavailable,
-    InvalidChannelName,
-    InvalidEventName,
-    PayloadError,
-)
+from broadcasting.encryption import channel_key, encrypt
+from broadcasting.exceptions import InvalidChannelName, InvalidEventName, PayloadError
 from broadcasting.protocol import messages
-from broadcasting.protocol.names import ChannelKind, is_socket_id, kind_of
+from broadcasting.protocol.encryption import sealed_size
+from broadcasting.protocol.names import ChannelKind, is_socket_id, kind_of, user_of
+from broadcasting.publishing import apublish, publish
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
@@ -44,34 +44,22 @@ class ChannelsBroadcaster(BaseBroadcaster):
                 f"{broadcast.name!r} has more than {application.max_event_name_length} characters"
             )
         for channel in broadcast.channels:
-            if len(channel) > application.max_channel_name_length:
+            # A user's own channel is as long as the id asks for.
+            if len(channel) > application.max_channel_name_length and user_of(channel) is None:
                 raise InvalidChannelName(
                     f"{channel!r} has more than {application.max_channel_name_length} characters"
                 )
             if kind_of(channel) is ChannelKind.ENCRYPTED:
-                raise EncryptionUnavailable(
-                    f"{channel}: encrypted channels come with a later version"
-                )
-        size, limit = (
-            len(broadcast.data.encode("utf-8", "surrogatepass")),
-            application.max_event_payload_kb,
-        )
-        if size > limit * 1024:
-            raise PayloadError(
-                "payload",
-                f"has {size / 1024:.1f} KB, more than the {limit} KB that the application"
-                f" {application.id!r} takes (max_event_payload_kb)",
-            )
+                channel_key(application, channel)
+        _check_size(broadcast, application)
 
     def broadcast(self, broadcast: Broadcast) -> None:
-        backplane = get_backplane()
         for envelope in self._envelopes(broadcast):
-            backplane.publish(envelope)
+            publish(envelope)
 
     async def abroadcast(self, broadcast: Broadcast) -> None:
-        backplane = get_backplane()
         for envelope in self._envelopes(broadcast):
-            await backplane.apublish(envelope)
+            await apublish(envelope)
 
     def _envelopes(self, broadcast: Broadcast) -> Iterator[Envelope]:
         self.check(broadcast)
@@ -79,13 +67,36 @@ class ChannelsBroadcaster(BaseBroadcaster):
         if except_socket is not None and not is_socket_id(except_socket):
             logger.debug("Ignored a malformed socket id of %s", broadcast.event_label)
             except_socket = None
-        app_id = self.application.id
+        application = self.application
         for number, channel in enumerate(broadcast.channels):
+            data = broadcast.data
+            if kind_of(channel) is ChannelKind.ENCRYPTED:
+                data = encrypt(application, channel, data)
             yield Envelope(
-                app_id=app_id,
+                app_id=application.id,
                 channel=channel,
-                frame=messages.event(broadcast.name, channel, broadcast.data),
+                frame=messages.event(broadcast.name, channel, data),
                 except_socket=except_socket,
                 # The same for every attempt, so that a repeated envelope can be known.
                 id=f"{broadcast.id}.{number}",
             )
+
+
+def _check_size(broadcast: Broadcast, application: Application) -> None:
+    """Raise PayloadError for more than the application takes.
+
+    As with Pusher, what is sent counts: on an encrypted channel that is the ciphertext, a
+    third larger than the payload.
+    """
+    size = len(broadcast.data.encode("utf-8", "surrogatepass"))
+    words = f"{size / 1024:.1f} KB"
+    if any(kind_of(channel) is ChannelKind.ENCRYPTED for channel in broadcast.channels):
+        size = sealed_size(size)
+        words = f"{size / 1024:.1f} KB once encrypted"
+    limit = application.max_event_payload_kb
+    if size > limit * 1024:
+        raise PayloadError(
+            "payload",
+            f"has {words}, more than the {limit} KB that the application {application.id!r}"
+            " takes (max_event_payload_kb)",
+        )
