@@ -12,7 +12,16 @@ from typing import Any, ClassVar, Protocol, TypeAlias, Union, runtime_checkable
 from django.db.models import Model
 
 from broadcasting.exceptions import InvalidChannelName
-from broadcasting.protocol.names import MAX_NAME_LENGTH, ChannelKind, base_name, is_channel_name
+from broadcasting.protocol.names import (
+    MAX_NAME_LENGTH,
+    MAX_USER_ID_LENGTH,
+    USER_PREFIX,
+    ChannelKind,
+    base_name,
+    is_channel_name,
+    is_user_id,
+    user_channel,
+)
 from broadcasting.protocol.names import kind_of as _kind_of
 
 
@@ -87,6 +96,30 @@ class EncryptedPrivateChannel(Channel):
     prefix = ChannelKind.ENCRYPTED.value
 
 
+class UserChannel(Channel):
+    """Every connection that is signed in as one user, whatever it joined.
+
+    ``user``: the id with which the user signs in, or a user whose primary key that is. Raises
+    InvalidChannelName for an id that nobody can sign in with, TypeError for what has none.
+    """
+
+    prefix = USER_PREFIX
+
+    def __init__(self, user: str | int | Model) -> None:
+        user_id = user_id_of(user)
+        if not is_user_id(user_id):
+            raise InvalidChannelName(
+                f"{user_id[: MAX_USER_ID_LENGTH + 1]!r} is not a user id: 1 to"
+                f" {MAX_USER_ID_LENGTH} characters, none of them a control character"
+            )
+        object.__setattr__(self, "name", user_channel(user_id))
+
+    @property
+    def base(self) -> str:
+        """The user's id."""
+        return self.name.removeprefix(USER_PREFIX)
+
+
 Target: TypeAlias = Union[str, Channel, Model, HasBroadcastChannel]  # noqa: UP007
 """One thing to broadcast on: a wire name, a channel, or a model (its private channel)."""
 
@@ -117,8 +150,24 @@ def own_name(target: object) -> str:
     return f"{target._meta.concrete_model._meta.label}.{target.pk}"  # type: ignore[union-attr]
 
 
+def user_id_of(user: object) -> str:
+    """Return the id of a user: text or a number as it is, of anything else its primary key.
+
+    Raises InvalidChannelName for a user without a key (a guest), TypeError for what is no user.
+    """
+    if isinstance(user, str | int) and not isinstance(user, bool):
+        return str(user)
+    if not hasattr(user, "pk"):
+        raise TypeError(f"A user is given by an id or by a model, not by {_type(user)}")
+    if user.pk is None:
+        raise InvalidChannelName(f"{_type(user)} has no primary key, so nobody signs in with it")
+    return str(user.pk)
+
+
 def from_wire(name: str) -> Channel:
     """Return the channel with the wire name ``name``, of the class its prefix asks for."""
+    if name.startswith(USER_PREFIX):
+        return UserChannel(name.removeprefix(USER_PREFIX))
     kind = _kind_of(name)
     return _OF_KIND[kind](name[len(kind.value) :])
 

@@ -47,7 +47,10 @@ class AutocommitOff(BroadcastingError):
 
 
 class InvalidChannelName(BroadcastingError, ValueError):
-    """Channel names are 1-200 characters out of ``A-Z a-z 0-9 _ - = @ , . ;``."""
+    """Channel names are 1-200 characters out of ``A-Z a-z 0-9 _ - = @ , . ;``.
+
+    What follows ``#server-to-user-`` is a user id instead: 1-128 characters.
+    """
 
 
 class InvalidEventName(BroadcastingError, ValueError):

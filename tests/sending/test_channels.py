@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
+from django.utils.functional import SimpleLazyObject
 
-from broadcasting import Channel, EncryptedPrivateChannel, PresenceChannel, PrivateChannel
+from broadcasting import (
+    Channel,
+    EncryptedPrivateChannel,
+    PresenceChannel,
+    PrivateChannel,
+    UserChannel,
+)
 from broadcasting.channels import as_channels, from_wire
 from broadcasting.exceptions import InvalidChannelName
 from broadcasting.protocol.names import ChannelKind
@@ -50,6 +57,43 @@ def test_channels_are_values() -> None:
     assert copy.copy(channel) == pickle.loads(pickle.dumps(channel)) == channel  # noqa: S301
     with pytest.raises(AttributeError):
         channel.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("user", "user_id"),
+    [
+        (User(pk=7), "7"),
+        (SimpleLazyObject(lambda: User(pk=7)), "7"),
+        (7, "7"),
+        ("ada@example.com", "ada@example.com"),
+        ("Ada Ω", "Ada Ω"),
+        ("x" * 128, "x" * 128),
+    ],
+)
+def test_a_user_has_a_channel_of_their_own(user: Any, user_id: str) -> None:
+    channel = UserChannel(user)
+    assert (str(channel), channel.base) == (f"#server-to-user-{user_id}", user_id)
+    assert channel == from_wire(channel.name) == as_channels(channel.name)[0]
+    assert isinstance(from_wire(channel.name), UserChannel)
+    assert repr(channel) == f"UserChannel({user_id!r})"
+
+
+@pytest.mark.parametrize("user", ["", "x" * 129, "a\nb", "\ud800", User(), AnonymousUser()])
+def test_an_id_that_nobody_signs_in_with_is_refused(user: Any) -> None:
+    with pytest.raises(InvalidChannelName):
+        UserChannel(user)
+
+
+@pytest.mark.parametrize("user", [None, True, b"7", 1.5, object()])
+def test_only_users_have_one(user: Any) -> None:
+    with pytest.raises(TypeError, match="A user is given by"):
+        UserChannel(user)
+
+
+@pytest.mark.parametrize("name", ["#orders", "#server-to-user-", "#server-to-user", "#control"])
+def test_what_else_begins_like_that_is_refused(name: str) -> None:
+    with pytest.raises(InvalidChannelName):
+        from_wire(name)
 
 
 @pytest.mark.parametrize("cls", [Channel, PrivateChannel, PresenceChannel, EncryptedPrivateChannel])

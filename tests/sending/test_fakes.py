@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.test import Client, TestCase, TransactionTestCase
 
-from broadcasting import PresenceChannel, PrivateChannel, ShouldBroadcast, broadcast
+from broadcasting import PresenceChannel, PrivateChannel, ShouldBroadcast, UserChannel, broadcast
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import flush
 from broadcasting.exceptions import PayloadError
@@ -44,7 +44,22 @@ def shipped(pk: int = 1) -> OrderShipped:
     return OrderShipped(Order(pk=pk, status="shipped"))
 
 
+class Greeted(ShouldBroadcast):
+    user_id: str
+
+    def broadcast_on(self) -> UserChannel:
+        return UserChannel(self.user_id)
+
+
 class TestRecords:
+    def test_a_users_own_channel_is_recorded_as_such(self, broadcasts: FakeBroadcasts) -> None:
+        Greeted("ada@example.com").dispatch()
+        (record,) = broadcasts.assert_broadcast(Greeted, on=UserChannel("ada@example.com"), times=1)
+        (channel,) = record.channels
+        assert isinstance(channel, UserChannel)
+        assert str(channel) == "#server-to-user-ada@example.com"
+        broadcasts.assert_not_broadcast(Greeted, on="#server-to-user-bob")
+
     def test_a_record_has_everything_that_would_have_left(self, broadcasts: FakeBroadcasts) -> None:
         event = OrderCancelled(Order(pk=1))
         event.to_others("1.2").via("log").dispatch()
