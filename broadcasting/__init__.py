@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from broadcasting.lazy import lazy_face
 
 if TYPE_CHECKING:
-    from broadcasting.authorization import ChannelRoute, channel
+    from broadcasting.authorization import ChannelRoute, channel, user_resolver
     from broadcasting.channels import (
         Channel,
         EncryptedPrivateChannel,
         PresenceChannel,
         PrivateChannel,
+        UserChannel,
     )
     from broadcasting.dispatching import Dispatch, abroadcast, broadcast
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
@@ -34,10 +35,12 @@ __all__ = [
     "PrivateChannel",
     "ShouldBroadcast",
     "ShouldBroadcastNow",
+    "UserChannel",
     "abroadcast",
     "broadcast",
     "channel",
     "current_socket_id",
+    "user_resolver",
 ]
 
 _HOMES = {
@@ -49,10 +52,12 @@ _HOMES = {
     "PrivateChannel": "broadcasting.channels",
     "ShouldBroadcast": "broadcasting.events",
     "ShouldBroadcastNow": "broadcasting.events",
+    "UserChannel": "broadcasting.channels",
     "abroadcast": "broadcasting.dispatching",
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
+    "user_resolver": "broadcasting.authorization",
 }
 
 __getattr__, __dir__ = lazy_face(globals(), _HOMES)

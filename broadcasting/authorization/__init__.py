@@ -1,20 +1,27 @@
-"""Who may join which channel: rules, and the answers that are signed because of them.
+"""Who may join which channel, and who signs in as whom: what the project says, and signs.
 
-Asked by the auth view and by the testing helpers, before a browser subscribes. Knows
-nothing of sockets: the server only verifies what was signed here.
+Asked by the auth views and by the testing helpers, before a browser subscribes or signs in.
+Knows nothing of sockets: the server only verifies what was signed here.
 """
 
 from broadcasting.authorization.decisions import aauthorize, authorize
 from broadcasting.authorization.guards import Identity
-from broadcasting.authorization.outcomes import Decision
+from broadcasting.authorization.outcomes import Decision, Identification, Outcome
 from broadcasting.authorization.rules import ChannelRoute, channel, routes
+from broadcasting.authorization.users import aidentify, identify, resolver, user_resolver
 
 __all__ = [
     "ChannelRoute",
     "Decision",
+    "Identification",
     "Identity",
+    "Outcome",
     "aauthorize",
+    "aidentify",
     "authorize",
     "channel",
+    "identify",
+    "resolver",
     "routes",
+    "user_resolver",
 ]

@@ -1,4 +1,4 @@
-"""What comes of asking for a channel: a value for whoever asked, and how to refuse."""
+"""What comes of asking: a value for whoever asked, for a channel or a sign-in; how to refuse."""
 
 from __future__ import annotations
 
@@ -16,24 +16,20 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """Whether one channel may be joined, and why not."""
+class Outcome:
+    """Whether something is allowed, and why not."""
 
-    channel: str
     status: int
-    """200 allowed, 400 malformed, 403 refused, 500 a rule failed."""
+    """200 allowed, 400 malformed, 403 refused, 500 the project's own code failed."""
 
     reason: str = ""
     """Why not. For logs and developers; it may name code and must not reach visitors."""
 
     answer: Mapping[str, str] | None = None
-    """What the client needs to subscribe: ``auth`` and mostly ``channel_data``."""
-
-    user_info: Mapping[str, Any] | None = None
-    """What the others of a presence channel see of this member, as the rule returned it."""
+    """What the client needs to go on, signed."""
 
     error: Exception | None = None
-    """What a rule raised, when the status is 500."""
+    """What a rule or resolver raised, when the status is 500."""
 
     @property
     def allowed(self) -> bool:
@@ -42,3 +38,27 @@ class Decision:
     @property
     def denied(self) -> bool:
         return not self.allowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Outcome):
+    """Whether one channel may be joined.
+
+    Its ``answer`` has ``auth``, mostly ``channel_data``, and for an encrypted channel
+    ``shared_secret``.
+    """
+
+    channel: str
+    user_info: Mapping[str, Any] | None = None
+    """What the others of a presence channel see of this member, as the rule returned it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identification(Outcome):
+    """Whether a connection may sign in, and as whom.
+
+    Its ``answer`` has ``auth`` and ``user_data``.
+    """
+
+    user_data: Mapping[str, Any] | None = None
+    """What is signed: ``id``, and whatever else the resolver returned."""
