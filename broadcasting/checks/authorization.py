@@ -16,8 +16,9 @@ from django.urls import NoReverseMatch, reverse
 from broadcasting.authorization.guards import SESSION, Guard, find_guard
 from broadcasting.authorization.patterns import InvalidPattern
 from broadcasting.authorization.rules import routes
+from broadcasting.authorization.users import name_of, resolver
 from broadcasting.conf import get_settings
-from broadcasting.protocol.names import ChannelKind, is_channel_name, kind_of
+from broadcasting.protocol.names import ChannelKind, base_name, is_channel_name, kind_of
 
 _BRACES = re.compile(r"\{[^{}]*\}")
 
@@ -25,7 +26,7 @@ _BRACES = re.compile(r"\{[^{}]*\}")
 @register("broadcasting")
 def check_rules(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """E011, E013, E014 and W013: rules that cannot work, or not as they read."""
-    return [*_duplicates(), *_patterns(), *_signatures(), *_guards()]
+    return [*_duplicates(), *_patterns(), *_signatures(), *_resolver(), *_guards()]
 
 
 @register("broadcasting")
@@ -61,7 +62,7 @@ def check_urls_are_included(app_configs: object = None, **kwargs: object) -> lis
         return [
             CheckWarning(
                 "broadcasting.urls is not included: private and presence channels cannot be"
-                " joined.",
+                " joined, and nobody can sign in.",
                 hint='Add path("broadcasting/", include("broadcasting.urls")) to the root URLconf.',
                 id="broadcasting.W022",
             )
@@ -91,12 +92,13 @@ def _patterns() -> Iterator[CheckMessage]:
             )
             continue
         literal = _BRACES.sub("x", pattern.text)
-        if kind_of(literal) is not ChannelKind.PUBLIC:
-            prefix = kind_of(literal).value
+        prefix = literal.removesuffix(base_name(literal))
+        if prefix:
+            guarded = prefix if kind_of(prefix).guarded else f"{ChannelKind.PRIVATE.value}{prefix}"
             yield CheckWarning(
                 f"The channel pattern {pattern.text!r} of {route.name} begins with {prefix!r}:"
                 f" names are matched without it, so this rule decides about"
-                f" '{prefix}{prefix}...' only.",
+                f" '{guarded}{prefix}...' only.",
                 hint=f"Leave {prefix!r} out; kinds= limits a rule to some kinds of channel.",
                 id="broadcasting.W013",
             )
@@ -121,6 +123,21 @@ def _signatures() -> Iterator[CheckMessage]:
                 " for each placeholder; request, channel and socket_id are there for the asking.",
                 id="broadcasting.E013",
             )
+
+
+def _resolver() -> Iterator[CheckMessage]:
+    for earlier in resolver.replaced:
+        yield Error(
+            f"There are two user resolvers: {name_of(earlier)} and {resolver.name}.",
+            hint="Keep one; the last one registered is asked.",
+            id="broadcasting.E011",
+        )
+    if resolver.problem is not None:
+        yield Error(
+            f"The user resolver {resolver.name} cannot be called: {resolver.problem}.",
+            hint="It takes the user, and the request in a parameter called 'request'.",
+            id="broadcasting.E013",
+        )
 
 
 def _guards() -> Iterator[CheckMessage]:

@@ -11,9 +11,14 @@ from django.core.checks import Warning as CheckWarning
 
 from broadcasting import conf
 from broadcasting.applications.settings import mistakes
+from broadcasting.protocol import encryption
 
 EXAMPLE_SECRET = "app-secret"  # noqa: S105 - the documentation's, which everybody knows
 MIN_SECRET_LENGTH = 16
+EXAMPLE_MASTER_KEY = bytes(range(32))
+MIN_DIFFERENT_BYTES = 16
+"""In 32 random ones there are fewer once in more than a billion times."""
+
 NO_EFFECT = "accepted, but has no effect in this version"
 
 
@@ -41,13 +46,22 @@ def check_applications(app_configs: object = None, **kwargs: object) -> list[Che
     return [*_mistakes(entries), *_duplicates(entries)]
 
 
+@register("broadcasting")
+def check_encryption(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """E016: a master key, and nothing to encrypt with."""
+    entries = conf.get_settings().applications
+    if entries is None or isinstance(entries, str) or encryption.is_available():
+        return []
+    return [*_useless_keys(entries)]
+
+
 @register("broadcasting", deploy=True)
 def check_secrets(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """W026: secrets that everybody knows or that can be guessed."""
     entries = conf.get_settings().applications
     if entries is None or isinstance(entries, str):
         return []
-    return [*_weak_secrets(entries)]
+    return [*_weak_secrets(entries), *_weak_keys(entries)]
 
 
 def _problems() -> Iterator[CheckMessage]:
@@ -113,6 +127,39 @@ def _weak_secrets(entries: Sequence[Any]) -> Iterator[CheckMessage]:
                 " and read it from the environment.",
                 id="broadcasting.W026",
             )
+
+
+def _useless_keys(entries: Sequence[object]) -> Iterator[CheckMessage]:
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Mapping) and entry.get("encryption_master_key") is not None:
+            yield Error(
+                f"BROADCASTING['APPLICATIONS'][{number}] has an 'encryption_master_key', but"
+                " PyNaCl is not installed: encrypted channels can neither be joined nor sent to.",
+                hint="pip install 'django-broadcasting[encryption]', or take the key out.",
+                id="broadcasting.E016",
+            )
+
+
+def _weak_keys(entries: Sequence[Any]) -> Iterator[CheckMessage]:
+    for number, entry in enumerate(entries):
+        text = entry.get("encryption_master_key") if isinstance(entry, Mapping) else None
+        try:
+            key = encryption.read_master_key(text or "")
+        except (TypeError, ValueError):  # said by E006, where there is one
+            continue
+        if key == EXAMPLE_MASTER_KEY:
+            weakness = "is the one of the libraries' examples"
+        elif len(set(key)) < MIN_DIFFERENT_BYTES:
+            weakness = "is not random"
+        else:
+            continue
+        yield CheckWarning(
+            f"BROADCASTING['APPLICATIONS'][{number}]: 'encryption_master_key' {weakness}, so that"
+            " others can read what encrypted channels carry.",
+            hint='Make one with: python -c "import base64, os;'
+            ' print(base64.b64encode(os.urandom(32)).decode())", and read it from the environment.',
+            id="broadcasting.W026",
+        )
 
 
 def _place(path: str) -> str:

@@ -6,6 +6,7 @@
         client.subscribe("private-orders.1", user=buyer) # asks the project's own rules
         OrderShipped(order).dispatch()
         assert client.receive().event == "OrderShipped"
+        client.sign_in(buyer)                            # asks the project's user resolver
 
     async with PusherClient() as client:                 # async tests: the a-twins
         await client.asubscribe("orders")
@@ -19,8 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,37 +29,20 @@ from asgiref.testing import ApplicationCommunicator
 
 from broadcasting.applications import Application, default_application
 from broadcasting.asgi import get_application
-from broadcasting.authorization import Decision
+from broadcasting.authorization import Outcome
 from broadcasting.backplanes.background import background
 from broadcasting.conf import get_settings
+from broadcasting.encryption import channel_key
+from broadcasting.protocol.encryption import shared_secret
 from broadcasting.protocol.names import ChannelKind, kind_of
-from broadcasting.protocol.signing import authorization, channel_text
-from broadcasting.testing.authorization import achannel_auth, channel_auth
+from broadcasting.protocol.signing import authorization, channel_text, user_text
+from broadcasting.testing.authorization import achannel_auth, auser_auth, channel_auth, user_auth
+from broadcasting.testing.frames import Received, SocketClosed, read
 from broadcasting.typing import AsgiApplication, Message
 
+__all__ = ["PusherClient", "Received", "SocketClosed"]
+
 T = TypeVar("T")
-
-
-class SocketClosed(AssertionError):
-    """The server closed the socket while a frame was awaited; ``code`` says why."""
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"closed with {code} {reason}".rstrip())
-        self.code = code
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """One frame from the server, as pusher-js would show it to a page."""
-
-    event: str
-    channel: str | None
-    data: Any
-    """Decoded if it is JSON text, as pusher-js does."""
-
-    user_id: str | None
-    frame: str
 
 
 class PusherClient:
@@ -80,6 +64,7 @@ class PusherClient:
         self.application: Application = default_application(application)
         self.timeout = timeout
         self.socket_id = ""
+        self._keys: dict[str, bytes] = {}
         self._asgi = asgi
         path = f"{get_settings().server.path}/app/{key or self.application.key}"
         self._scope = {
@@ -128,15 +113,7 @@ class PusherClient:
         output = await self._output(timeout)
         if output["type"] == "websocket.close":
             raise SocketClosed(output.get("code", 1000), output.get("reason", ""))
-        frame = output["text"]
-        message = json.loads(frame)
-        return Received(
-            event=message["event"],
-            channel=message.get("channel"),
-            data=_decoded(message.get("data")),
-            user_id=message.get("user_id"),
-            frame=frame,
-        )
+        return read(output["text"], self._keys)
 
     async def asubscribe(
         self,
@@ -150,12 +127,32 @@ class PusherClient:
 
         With ``user``, the project's channel rules decide and sign, and a denial is an
         AssertionError with its reason. Without, the client signs for itself, ``member``
-        being the ``channel_data`` of a presence channel. ``auth`` is sent as it is.
+        being the ``channel_data`` of a presence channel. ``auth`` is sent as it is. What
+        arrives on an encrypted channel is decrypted. A cache channel's last event, or
+        ``pusher:cache_miss``, is the next frame.
         """
         if user is not None:
             decision = await achannel_auth(user, channel, socket_id=self.socket_id)
-            return await self._ask(channel, _allowed(decision))
+            return await self._ask(channel, _allowed(channel, decision))
         return await self._ask(channel, self._own_answer(channel, member, auth))
+
+    async def asign_in(
+        self,
+        user: Any = None,
+        *,
+        user_data: Mapping[str, Any] | None = None,
+        auth: str | None = None,
+    ) -> Received:
+        """Sign in and return the server's answer; the user's own channel is joined with it.
+
+        With ``user``, the project's user resolver decides, and a denial is an AssertionError
+        with its reason. Without, the client signs ``user_data`` for itself. ``auth`` is sent
+        as it is. Watchlist events follow as the next frame.
+        """
+        if user is not None:
+            found = await auser_auth(user, socket_id=self.socket_id)
+            return await self._present(_allowed("the sign-in", found))
+        return await self._present(self._own_user(user_data, auth))
 
     async def aunsubscribe(self, channel: str) -> None:
         """Leave ``channel``. The protocol has no answer to it."""
@@ -201,7 +198,20 @@ class PusherClient:
             return self._run(self.asubscribe(channel, member=member, auth=auth))
         # In this very thread, whose open transaction (TestCase) may hold the rows in question.
         decision = channel_auth(user, channel, socket_id=self.socket_id)
-        return self._run(self._ask(channel, _allowed(decision)))
+        return self._run(self._ask(channel, _allowed(channel, decision)))
+
+    def sign_in(
+        self,
+        user: Any = None,
+        *,
+        user_data: Mapping[str, Any] | None = None,
+        auth: str | None = None,
+    ) -> Received:
+        """See asign_in()."""
+        if user is None:
+            return self._run(self.asign_in(user_data=user_data, auth=auth))
+        found = user_auth(user, socket_id=self.socket_id)  # here, as in subscribe()
+        return self._run(self._present(_allowed("the sign-in", found)))
 
     def unsubscribe(self, channel: str) -> None:
         """See aunsubscribe()."""
@@ -238,8 +248,22 @@ class PusherClient:
         await self.aclose()
 
     async def _ask(self, channel: str, answer: Mapping[str, str]) -> Received:
-        await self.asend({"event": "pusher:subscribe", "data": {"channel": channel, **answer}})
+        data = {"channel": channel, **answer}
+        # Not for the server, which must not be able to read what it carries.
+        if secret := data.pop("shared_secret", None):
+            self._keys[channel] = b64decode(secret)
+        await self.asend({"event": "pusher:subscribe", "data": data})
         return await self.areceive()
+
+    async def _present(self, answer: Mapping[str, str]) -> Received:
+        await self.asend({"event": "pusher:signin", "data": dict(answer)})
+        return await self.areceive()
+
+    def _own_user(self, user_data: Mapping[str, Any] | None, auth: str | None) -> dict[str, str]:
+        data = json.dumps(user_data)
+        text = user_text(self.socket_id, data)
+        signed = authorization(self.application, text) if auth is None else auth
+        return {"auth": signed, "user_data": data}
 
     def _own_answer(
         self, channel: str, member: Mapping[str, Any] | None, auth: str | None
@@ -251,6 +275,8 @@ class PusherClient:
             answer["auth"] = auth if auth is not None else authorization(self.application, text)
             if channel_data is not None:
                 answer["channel_data"] = channel_data
+        if kind_of(channel) is ChannelKind.ENCRYPTED and self.application.encryption_master_key:
+            answer["shared_secret"] = shared_secret(channel_key(self.application, channel))
         return answer
 
     def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -281,16 +307,7 @@ class PusherClient:
         return message
 
 
-def _allowed(decision: Decision) -> Mapping[str, str]:
-    if not decision.allowed:
-        raise AssertionError(f"{decision.channel} was denied: {decision.reason}")
-    return decision.answer or {}
-
-
-def _decoded(data: Any) -> Any:
-    if not isinstance(data, str):
-        return data
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data
+def _allowed(what: str, outcome: Outcome) -> Mapping[str, str]:
+    if not outcome.allowed:
+        raise AssertionError(f"{what} was denied: {outcome.reason}")
+    return outcome.answer or {}

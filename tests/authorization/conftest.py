@@ -7,8 +7,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from broadcasting.authorization import routes
+from broadcasting.authorization import resolver, routes
 from broadcasting.authorization.rules import Routes
+from broadcasting.authorization.users import UserResolver
 
 Ask = Callable[..., Any]
 
@@ -17,6 +18,13 @@ Ask = Callable[..., Any]
 def rules() -> Iterator[Routes]:
     """No rule but those that the test registers."""
     with routes.isolated() as empty:
+        yield empty
+
+
+@pytest.fixture
+def resolving() -> Iterator[UserResolver]:
+    """No user resolver but the one that the test registers."""
+    with resolver.isolated() as empty:
         yield empty
 
 

@@ -9,9 +9,11 @@ from django.core.checks.registry import registry
 from django.urls import path
 from django.urls.converters import StringConverter
 
-from broadcasting.authorization import ChannelRoute, channel, patterns
+from broadcasting.authorization import ChannelRoute, channel, patterns, user_resolver
 from broadcasting.authorization.rules import Routes
+from broadcasting.authorization.users import UserResolver
 from broadcasting.checks import authorization as checks
+from broadcasting.protocol.names import base_name
 
 GUARD = 7
 
@@ -138,6 +140,40 @@ def test_e011_a_converter_without_a_regular_expression(
 def test_w013_a_pattern_that_never_matches(rules: Routes, pattern: str) -> None:
     _rule(pattern)
     assert _ids(checks.check_rules()) == ["W013"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "example"),
+    [
+        ("private-orders.{order}", "'private-private-...'"),
+        ("cache-orders.{order}", "'private-cache-cache-...'"),
+        ("private-cache-orders.{order}", "'private-cache-private-cache-...'"),
+    ],
+)
+def test_w013_a_pattern_with_a_prefix_shows_what_it_decides_about(
+    rules: Routes, pattern: str, example: str
+) -> None:
+    _rule(pattern)
+    (message,) = checks.check_rules()
+    assert message.id == "broadcasting.W013"
+    assert example in message.msg
+    assert next(iter(rules)).match(base_name(f"{example.strip(chr(39))[:-3]}orders.1"))
+
+
+def test_e011_a_second_user_resolver(resolving: UserResolver) -> None:
+    user_resolver(lambda user: {"id": 1})
+    assert checks.check_rules() == []
+    user_resolver(lambda user: {"id": 2})
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E011"]
+
+
+@pytest.mark.parametrize(
+    "function", [lambda: {}, lambda request: {}, lambda user, other: {}, lambda *, user: {}]
+)
+def test_e013_a_user_resolver_that_does_not_fit(resolving: UserResolver, function: Any) -> None:
+    user_resolver(function)
+    assert _ids(checks.check_rules()) == ["E013"]
 
 
 @pytest.mark.parametrize("what", ["channels.py", "channels/__init__.py"])

@@ -261,13 +261,6 @@ def test_the_nearest_patterns_are_named_when_none_matches(rules: Routes) -> None
     assert decision.reason == "no rule matches 'order.1'; the nearest are orders.{order}"
 
 
-def test_encrypted_channels_say_that_they_need_a_key(rules: Routes) -> None:
-    _rule("vault.{a}", True)
-    decision = _ask("private-encrypted-vault.1")
-    assert decision.status == 403
-    assert "encrypted channels need a key" in decision.reason
-
-
 def test_public_channels_are_not_signed(rules: Routes) -> None:
     calls = _rule("orders.{a}", True)
     for name in ("orders.1", "public-orders.1", "privateorders.1"):

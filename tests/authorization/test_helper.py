@@ -8,9 +8,10 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from broadcasting.authorization import channel
+from broadcasting.authorization import channel, user_resolver
 from broadcasting.authorization.rules import Routes
-from broadcasting.testing.authorization import achannel_auth, channel_auth
+from broadcasting.authorization.users import UserResolver
+from broadcasting.testing import achannel_auth, auser_auth, channel_auth, user_auth
 from tests.testapp.models import Order
 
 ADA = User(pk=7, username="ada")
@@ -90,3 +91,33 @@ def test_what_a_rule_raises_is_raised(rules: Routes) -> None:
 
     with pytest.raises(LookupError, match="a bug"):
         channel_auth(ADA, "private-a")
+
+
+@pytest.mark.usefixtures("resolving")
+class TestUserAuth:
+    def test_it_says_as_whom_a_user_signs_in(self) -> None:
+        found = user_auth(ADA, socket_id="12.34")
+        assert found.allowed
+        assert found.user_data == {"id": "7"}
+        assert found.answer is not None
+        assert found.answer["auth"].startswith("app-key:")
+        assert user_auth(None).denied
+        assert user_auth(AnonymousUser()).denied
+
+    async def test_in_async_code_it_is_the_other_one(self) -> None:
+        assert (await auser_auth(ADA)).user_data == {"id": "7"}
+        with pytest.raises(RuntimeError, match="await auser_auth"):
+            user_auth(ADA)
+
+    def test_a_resolver_may_read_the_request(self) -> None:
+        @user_resolver
+        def resolve(user: User, request: HttpRequest) -> dict[str, str | None]:
+            return {"id": request.GET.get("as")}
+
+        request = RequestFactory().post("/?as=bob")
+        assert user_auth(ADA, request=request).user_data == {"id": "bob"}
+
+    def test_what_a_resolver_raises_is_raised(self, resolving: UserResolver) -> None:
+        user_resolver(lambda user: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            user_auth(ADA)

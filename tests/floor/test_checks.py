@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sys
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +171,33 @@ class TestApplications:
 
     def test_a_secret_of_sixteen_characters_will_do(self) -> None:
         assert run({"APPLICATIONS": [{**APPLICATION, "secret": "x" * 16}]}) == []
+
+    @pytest.mark.parametrize(
+        ("key", "said"),
+        [
+            (bytes(range(32)), "libraries' examples"),
+            (bytes(32), "not random"),
+            (b"OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "not random"),
+        ],
+    )
+    def test_a_master_key_that_can_be_guessed_is_told_but_not_shown(
+        self, key: bytes, said: str
+    ) -> None:
+        text = b64encode(key).decode()
+        message = only("W026", {"APPLICATIONS": [{**APPLICATION, "encryption_master_key": text}]})
+        assert said in message.msg
+        assert text not in f"{message.msg}{message.hint}"
+
+    def test_a_random_master_key_will_do(self) -> None:
+        key = b64encode(sha256(b"as good as random").digest()).decode()
+        assert run({"APPLICATIONS": [{**APPLICATION, "encryption_master_key": key}]}) == []
+
+    def test_a_master_key_without_pynacl_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "nacl", None)
+        key = b64encode(sha256(b"as good as random").digest()).decode()
+        message = only("E016", {"APPLICATIONS": [{**APPLICATION, "encryption_master_key": key}]})
+        assert "django-broadcasting[encryption]" in (message.hint or "")
+        assert run() == []
 
     def test_secrets_matter_where_others_are(self) -> None:
         """Nobody developing is told: it is a check of deployments."""

@@ -47,7 +47,6 @@ NONCE = b"n" * 24
     ],
 )
 def test_the_published_secrets(channel: str, master_key: str, secret: str) -> None:
-    """139."""
     assert shared_secret(channel_key(channel, read_master_key(master_key))) == secret
 
 

@@ -95,7 +95,6 @@ class TestEncrypted:
     def test_whoever_has_the_key_of_pushers_library_reads_ours(
         self, envelopes: list[Envelope]
     ) -> None:
-        """140."""
         text = '{"name":"Ada Ω \U0001f600"}'
         broadcasters["default"].broadcast(sample(VAULT, data=text))
         key = pusher.crypto.generate_shared_secret(VAULT.encode(), MASTER_KEY)
@@ -103,7 +102,6 @@ class TestEncrypted:
         assert SecretBox(key).decrypt(sealed["ciphertext"], sealed["nonce"]).decode() == text
 
     def test_we_read_pushers_librarys(self) -> None:
-        """140."""
         sealed = pusher.crypto.encrypt(VAULT, '{"id":1}', MASTER_KEY, b"n" * 24)
         payload = json.dumps(sealed)
         assert decrypt(payload, channel_key(VAULT, MASTER_KEY)) == '{"id":1}'
@@ -158,7 +156,6 @@ class TestCacheChannels:
     async def test_what_is_sent_is_remembered_though_nobody_listens(
         self, channel: str, envelopes: list[Envelope]
     ) -> None:
-        """111."""
         assert is_cache(channel)
         broadcasters["default"].broadcast(sample(channel, data='{"id":1}'))
         await self._check(channel, envelopes[-1])
