@@ -20,7 +20,11 @@ VENDOR = "broadcasting/static/broadcasting/vendor"
 
 FILES = {
     "laravel-echo": ["dist/echo.iife.js", "LICENSE.md"],
-    "pusher-js": ["dist/web/pusher.min.js", "LICENCE"],
+    "pusher-js": [
+        "dist/web/pusher.min.js",
+        "dist/web/pusher-with-encryption.min.js",
+        "LICENCE",
+    ],
     "uplot": ["dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"],
 }
 

@@ -84,6 +84,8 @@ class TestTheWheel:
             "laravel-echo/LICENSE.md",
             "pusher-js/pusher.min.js",
             "pusher-js/pusher.min.js.map",
+            "pusher-js/pusher-with-encryption.min.js",
+            "pusher-js/pusher-with-encryption.min.js.map",
             "pusher-js/LICENCE",
             "uplot/uPlot.iife.min.js",
             "uplot/uPlot.min.css",

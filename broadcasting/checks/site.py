@@ -14,7 +14,11 @@ from broadcasting.conf import get_settings
 from broadcasting.middleware import SocketIdMiddleware
 
 STATIC = Path(__file__).resolve().parent.parent / "static" / "broadcasting" / "vendor"
-LIBRARIES = ("pusher-js/pusher.min.js", "laravel-echo/echo.iife.js")
+LIBRARIES = (
+    "pusher-js/pusher.min.js",
+    "pusher-js/pusher-with-encryption.min.js",
+    "laravel-echo/echo.iife.js",
+)
 SILENT = ("log", "null", "locmem")
 
 

@@ -413,12 +413,12 @@ class TestSite:
     ) -> None:
         for name in LIBRARIES:
             if name != missing:
-                (tmp_path / name).parent.mkdir(parents=True)
+                (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / name).touch()
         (message,) = check_browser_libraries(folder=tmp_path)
         assert message.id == "broadcasting.W019"
         assert missing in message.msg
         assert "pip install" in str(message.hint)
-        (tmp_path / missing).parent.mkdir(parents=True)
+        (tmp_path / missing).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / missing).touch()
         assert check_browser_libraries(folder=tmp_path) == []

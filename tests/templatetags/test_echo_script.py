@@ -15,8 +15,11 @@ from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.urls import reverse
 
 from tests.settings import BROADCASTING
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 
 def render(tag: str = "{% echo_script %}", **context: Any) -> str:
@@ -46,6 +49,34 @@ def test_it_loads_pusher_then_echo_then_the_glue() -> None:
         "/static/broadcasting/vendor/laravel-echo/echo.iife.js",
         "/static/broadcasting/broadcasting.js",
     ]
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {"APPLICATIONS": [{"id": "a", "key": "k", "secret": "s", "encryption_master_key": KEY}]},
+        {
+            "BROADCASTERS": {
+                "default": {
+                    "BACKEND": "null",
+                    "OPTIONS": {"key": "k", "secret": "s", "encryption_master_key": KEY},
+                }
+            }
+        },
+    ],
+)
+def test_where_channels_are_encrypted_it_loads_the_pusher_that_decrypts(
+    settings: Any, settings_: dict[str, Any]
+) -> None:
+    settings.BROADCASTING = settings_
+    html = render()
+    assert 'src="/static/broadcasting/vendor/pusher-js/pusher-with-encryption.min.js"' in html
+    assert "pusher.min.js" not in html
+    assert KEY not in html
+
+
+def test_it_tells_echo_where_users_sign_in() -> None:
+    assert config()["userAuthEndpoint"] == reverse("broadcasting:user-auth")
 
 
 def test_it_writes_no_code_into_the_page(request_: HttpRequest) -> None:
