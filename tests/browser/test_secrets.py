@@ -37,6 +37,16 @@ class SigningSite(Site):
     def __init__(self, visitor: Any) -> None:
         super().__init__(visitor)
         self.signed_in: list[dict[str, str]] = []
+        # Retries wait for milliseconds here.
+        self.head = """<script>document.addEventListener("broadcasting:init", ({ detail }) => {
+          Object.assign(detail.options.userAuthentication, Broadcasting.userAuthentication({
+            endpoint: detail.options.userAuthentication.endpoint,
+            pusher: () => Broadcasting.echo?.connector.pusher,
+            headers: () => Broadcasting.echo?.connector.options.userAuthentication.headers,
+            refresh: () => Broadcasting.refresh?.(),
+            backoffMilliseconds: 5,
+          }));
+        });</script>"""
 
     def _serve(self, route: Route) -> None:
         if route.request.url != f"{SITE}/broadcasting/user-auth":
@@ -44,7 +54,9 @@ class SigningSite(Site):
             return
         self.forms.append(parse_qs(route.request.post_data or ""))
         self.auth_headers.append(route.request.all_headers())
-        route.fulfill(json=sign_user(find_signer(), SOCKET_ID, {"id": "7"}))
+        answer = self.answers.pop(0) if self.answers else self.grant_user
+        status, data = answer({})
+        route.fulfill(status=status, json=data)
 
     def _told(self, socket: WebSocketRoute, text: str) -> None:
         message = json.loads(text)
@@ -52,6 +64,10 @@ class SigningSite(Site):
             self.signed_in.append(message["data"])
             socket.send(messages.signin_success(message["data"]["user_data"]))
         super()._told(socket, text)
+
+    def grant_user(self, form: dict[str, list[str]]) -> tuple[int, Any]:
+        """Answer as the user-auth view does."""
+        return 200, sign_user(find_signer(), SOCKET_ID, {"id": "7"})
 
     def grant_vault(self, form: dict[str, list[str]]) -> tuple[int, Any]:
         """Answer as the auth view does."""
@@ -108,6 +124,7 @@ def test_a_wrong_key_costs_one_more_question_and_nothing_else(site: SigningSite)
 
 
 def test_a_user_signs_in_and_hears_what_is_for_them(site: SigningSite) -> None:
+    site.head = ""  # as the tag made it
     page = site.open()
     page.evaluate(
         """() => {
@@ -122,3 +139,43 @@ def test_a_user_signs_in_and_hears_what_is_for_them(site: SigningSite) -> None:
     page.wait_for_function("Echo.connector.pusher.user.serverToUserChannel?.subscribed")
     site.send("Greeted", "#server-to-user-7", '{"text":"hello"}')
     page.wait_for_function("window.got?.text === 'hello'")
+
+
+def test_a_sign_in_survives_a_server_that_is_restarting(site: SigningSite) -> None:
+    site.answers = [lambda form: (502, {}), lambda form: (503, {})]
+    page = site.open()
+    page.evaluate("Echo.connector.pusher.signin()")
+    page.wait_for_function("Echo.connector.pusher.user.user_data?.id === '7'")
+    assert len(site.forms) == 3
+
+
+def test_a_sign_in_without_a_session_is_tried_once_more(site: SigningSite) -> None:
+    site.answers = [lambda form: (401, {})]
+    page = site.open()
+    page.evaluate(
+        """() => {
+          Broadcasting.refresh = async () => { window.refreshed = true; };
+          Echo.connector.pusher.signin();
+        }"""
+    )
+    page.wait_for_function("Echo.connector.pusher.user.user_data?.id === '7'")
+    assert page.evaluate("refreshed")
+
+
+def test_a_refused_sign_in_can_be_seen(site: SigningSite) -> None:
+    site.answers = [lambda form: (403, {"message": "You may not sign in."})]
+    page = site.open()
+    page.evaluate(
+        """() => {
+          Echo.connector.pusher.user.bind("pusher:signin_error", (data) => { window.got = data; });
+          Echo.connector.pusher.signin();
+        }"""
+    )
+    page.wait_for_function("window.got !== undefined")
+    assert page.evaluate("got") == {
+        "type": "AuthError",
+        "error": "You may not sign in.",
+        "status": 403,
+    }
+    assert len(site.forms) == 1
+    assert any("the sign-in was not authorized (403)" in said for said in site.visitor.complaints)

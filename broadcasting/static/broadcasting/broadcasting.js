@@ -5,7 +5,8 @@
  *   1. window.Echo, made from the configuration that the template tag wrote into the page;
  *   2. X-Socket-ID on same-origin fetch() and htmx requests, so that to_others() knows the tab
  *      (Echo itself covers axios, jQuery, Vue and Turbo);
- *   3. channel authorizations that share one request, and survive a server that is restarting.
+ *   3. channel authorizations that share one request, and sign-ins; both survive a server that is
+ *      restarting.
  *
  * Plain ES2022, used as it is. It knows Echo's and pusher-js's public names only, so that both
  * can be replaced by another version. What the page may use: window.Echo, window.EchoClass,
@@ -66,12 +67,79 @@
     headers["X-Socket-ID"] = id;
   });
 
-  // -- 2. Channel authorization --------------------------------------------------------------
+  // -- 2. Channel authorization and sign-in --------------------------------------------------
 
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
   /** An answer that brings no signature. status 0: there was no answer at all. */
   const failure = (status, message) => ({ status, data: { message }, signed: false });
+
+  /** Post `form` once; return { status, data, wait, signed }, whatever happens. */
+  async function post(endpoint, form, headers, timeoutMilliseconds) {
+    let response;
+    let data;
+    try {
+      response = await window.fetch(endpoint, {
+        method: "POST",
+        body: form,
+        headers: { Accept: "application/json", ...headers },
+        signal: AbortSignal.timeout(timeoutMilliseconds),
+      });
+      data = await response.text();
+    } catch (error) {
+      return failure(0, `${endpoint} did not answer (${error.message})`);
+    }
+    const { status } = response;
+    if (response.redirected) {
+      // fetch() followed it, usually to a login page that looks like success.
+      return failure(302, `${endpoint} redirected to ${response.url}`);
+    }
+    try {
+      data = JSON.parse(data);
+    } catch {
+      data = undefined;
+    }
+    if (status === 200 && (typeof data !== "object" || data === null)) {
+      return failure(200, `${endpoint} did not answer with a JSON object`);
+    }
+    const wait = retryAfter(response.headers.get("Retry-After"));
+    return { status, data, wait, signed: status === 200 };
+  }
+
+  /** Whether the connection was made anew since `socket` was asked for; pusher-js asks again then. */
+  function isGone(pusher, socket) {
+    const current = pusher()?.connection?.socket_id;
+    return current !== undefined && current !== socket;
+  }
+
+  /** Wait before attempt number `attempt` + 1, as long as the server asked at least. */
+  function backOff(milliseconds, attempt, asked) {
+    // Half of it is chance: after a restart every browser of the site comes at once.
+    const backoff = milliseconds * 2 ** (attempt - 1) * (0.5 + Math.random() / 2);
+    return pause(Math.max(asked, backoff));
+  }
+
+  async function tryToRefresh(refresh) {
+    try {
+      await refresh();
+    } catch (error) {
+      console.error("broadcasting: refresh() failed", error);
+    }
+  }
+
+  /** Refuse in pusher-js's own way, with the status that it adds itself to answers it fetched. */
+  function refuse({ what, status, message = "no reason was given", event, target, callback }) {
+    // Nobody may have bound .error(), and what stays silent is hard to find.
+    console.warn(`broadcasting: ${what} was not authorized (${status || "no answer"}): ${message}`);
+    // pusher-js copies the status into the event only from a class that it does not export,
+    // so it is added on the event's way to the listeners.
+    const addStatus = (name, data) => {
+      if (name === event) data.status = status;
+    };
+    target?.bind_global(addStatus);
+    settle({ callback }, Object.assign(new Error(message), { status }), null);
+    target?.unbind_global(addStatus);
+  }
 
   /**
    * Return pusher-js's `channelAuthorization` option.
@@ -121,11 +189,10 @@
     }
 
     async function authorize(socket, requests, attempt = 1, refreshed = false) {
-      const answer = await post(socket, [...new Set(requests.map((one) => one.channel))]);
-      // Signed for a socket that is gone: pusher-js has asked again for the new one, and would
-      // send this answer on the new socket, where it is an error.
-      const current = pusher()?.connection?.socket_id;
-      if (current !== undefined && current !== socket) return;
+      const answer = await ask(socket, [...new Set(requests.map((one) => one.channel))]);
+      // Signed for a socket that is gone: pusher-js would send it on the new one, where it is an
+      // error.
+      if (isGone(pusher, socket)) return;
       const unauthenticated = [];
       const later = [];
       for (const request of requests) {
@@ -133,75 +200,83 @@
         if (signed) settle(request, null, data);
         else if (status === 401 && !refreshed) unauthenticated.push(request);
         else if (isPassing(status) && attempt < tries) later.push({ request, wait });
-        else refuse(request, status, data?.message);
+        else {
+          refuse({
+            what: request.channel,
+            status,
+            message: data?.message,
+            event: "pusher:subscription_error",
+            target: pusher()?.channel(request.channel),
+            callback: request.callback,
+          });
+        }
       }
       if (unauthenticated.length > 0) {
-        try {
-          await refresh();
-        } catch (error) {
-          console.error("broadcasting: refresh() failed", error);
-        }
+        await tryToRefresh(refresh);
         authorize(socket, unauthenticated, attempt, true);
       }
       if (later.length > 0) {
         const asked = Math.max(...later.map(({ wait = 0 }) => wait));
-        const backoff = backoffMilliseconds * 2 ** (attempt - 1);
-        // Half of it is chance: after a restart every browser of the site comes at once.
-        await pause(Math.max(asked, backoff * (0.5 + Math.random() / 2)));
+        await backOff(backoffMilliseconds, attempt, asked);
         const again = later.map(({ request }) => request);
         authorize(socket, again, attempt + 1, refreshed);
       }
     }
 
     /** Ask for `channels` in one form; return a function from a channel to its answer. */
-    async function post(socket, channels) {
+    async function ask(socket, channels) {
       const form = new URLSearchParams({ ...params(), socket_id: socket });
       const many = channels.length > 1;
       for (const channel of channels) form.append(many ? "channel_name[]" : "channel_name", channel);
-      let response;
-      let data;
-      try {
-        response = await window.fetch(endpoint, {
-          method: "POST",
-          body: form,
-          headers: { Accept: "application/json", ...headers() },
-          signal: AbortSignal.timeout(timeoutMilliseconds),
-        });
-        data = await response.text();
-      } catch (error) {
-        return () => failure(0, `${endpoint} did not answer (${error.message})`);
-      }
-      const { status } = response;
-      if (response.redirected) {
-        // fetch() followed it, usually to a login page that looks like success.
-        return () => failure(302, `${endpoint} redirected to ${response.url}`);
-      }
-      try {
-        data = JSON.parse(data);
-      } catch {
-        data = undefined;
-      }
-      if (status === 200 && (typeof data !== "object" || data === null)) {
-        return () => failure(200, `${endpoint} did not answer with a JSON object`);
-      }
-      if (status === 200 && many) {
-        return (channel) => data[channel] ?? failure(403, `${endpoint} left this channel out`);
-      }
-      return () => ({ status, data, wait: retryAfter(response.headers.get("Retry-After")) });
+      const answer = await post(endpoint, form, headers(), timeoutMilliseconds);
+      if (!many || !answer.signed) return () => answer;
+      return (channel) => answer.data[channel] ?? failure(403, `${endpoint} left this channel out`);
     }
 
-    function refuse({ channel, callback }, status, message = "no reason was given") {
-      // Nobody may have bound .error(), and a channel that stays silent is hard to find.
-      console.warn(`broadcasting: ${channel} was not authorized (${status || "no answer"}): ${message}`);
-      // pusher-js copies the status into the event only from a class that it does not export,
-      // so it is added on the event's way to the listeners of .error().
-      const subscription = pusher()?.channel(channel);
-      const addStatus = (event, data) => {
-        if (event === "pusher:subscription_error") data.status = status;
-      };
-      subscription?.bind_global(addStatus);
-      settle({ callback }, Object.assign(new Error(message), { status }), null);
-      subscription?.unbind_global(addStatus);
+    return { customHandler };
+  }
+
+  /**
+   * Return pusher-js's `userAuthentication` option; the options are those of
+   * channelAuthorization(), without batches.
+   */
+  function userAuthentication({
+    endpoint,
+    pusher = () => undefined,
+    headers = () => ({}),
+    params = () => ({}),
+    refresh = () => undefined,
+    tries = 4,
+    backoffMilliseconds = 500,
+    timeoutMilliseconds = 15_000,
+  }) {
+    async function customHandler({ socketId: socket }, callback) {
+      await authenticate(socket, callback);
+    }
+
+    async function authenticate(socket, callback, attempt = 1, refreshed = false) {
+      const form = new URLSearchParams({ ...params(), socket_id: socket });
+      const answer = await post(endpoint, form, headers(), timeoutMilliseconds);
+      if (isGone(pusher, socket)) return;
+      const { status, data, wait = 0, signed } = answer;
+      if (signed) {
+        settle({ callback }, null, data);
+      } else if (status === 401 && !refreshed) {
+        await tryToRefresh(refresh);
+        await authenticate(socket, callback, attempt, true);
+      } else if (isPassing(status) && attempt < tries) {
+        await backOff(backoffMilliseconds, attempt, wait);
+        await authenticate(socket, callback, attempt + 1, refreshed);
+      } else {
+        refuse({
+          what: "the sign-in",
+          status,
+          message: data?.message,
+          event: "pusher:signin_error",
+          target: pusher()?.user,
+          callback,
+        });
+      }
     }
 
     return { customHandler };
@@ -266,6 +341,17 @@
       refresh: () => window.Broadcasting.refresh?.(),
     };
     options.channelAuthorization = channelAuthorization(settings);
+    Object.assign(
+      options.userAuthentication,
+      userAuthentication({
+        ...settings,
+        endpoint: config.userAuthEndpoint,
+        headers: () => ({
+          ...current()?.connector.options.userAuthentication.headers,
+          ...current()?.connector.options.auth.headers,
+        }),
+      }),
+    );
     return options;
   }
 
@@ -288,6 +374,6 @@
     document.dispatchEvent(new CustomEvent("broadcasting:ready", { detail: { echo } }));
   }
 
-  window.Broadcasting = { channelAuthorization, echo: null, refresh: null };
+  window.Broadcasting = { channelAuthorization, userAuthentication, echo: null, refresh: null };
   start();
 })();
