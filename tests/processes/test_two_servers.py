@@ -60,3 +60,22 @@ async def test_what_the_api_of_one_is_told_arrives_at_the_other(
         await peer.subscribe(channel)
         await publish(on_uvicorn, channel, "news", "{}")
         assert await peer.expect("news", channel) == "{}"
+
+
+async def test_what_a_cache_channel_keeps_is_known_to_both(
+    crossing_server: live.Server, on_uvicorn: live.Server, on_daphne: live.Server, channel: str
+):
+    """Each has a registry of its own, and nobody listened when the event was sent."""
+    cache = f"cache-{channel}"
+    async with join(on_uvicorn) as one, join(on_daphne) as two:
+        await one.subscribe(channel)
+        await two.subscribe(channel)
+        await dispatch(crossing_server, cache, 1)
+        # What one process sends arrives in its order, so behind this one all have it.
+        await dispatch(crossing_server, channel, 2)
+        await expect(one, channel, 2)
+        await expect(two, channel, 2)
+        for peer in (one, two):
+            await peer.subscribe(cache)
+            await expect(peer, cache, 1)
+            await peer.silence()
