@@ -79,7 +79,7 @@ class BroadcastingApplication:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                start_node()
+                start_node().hear_all()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 node = get_node()

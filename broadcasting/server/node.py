@@ -103,8 +103,12 @@ class Node:
         self._controlled.add(app_id)
 
     def hear_all(self) -> None:
-        """Begin to hear what every application asks of its nodes, sockets or not."""
-        self._listening = self.loop.create_task(self._hear_all())
+        """Begin to hear what every application asks of its nodes, sockets or not.
+
+        Once; servers that tell of their start have it done then, others with the first socket.
+        """
+        if self.interests.selective and self._listening is None:
+            self._listening = self.loop.create_task(self._hear_all())
 
     def check_capacity(self, protocol: Protocol) -> None:
         """Raise if this node cannot take one more socket for the application."""
@@ -128,6 +132,7 @@ class Node:
             )
         )
         self._sweep.wake(application)
+        self.hear_all()
         if application.enable_user_authentication:
             timeout = application.user_authentication_timeout
             self.loop.call_later(timeout, self._check_authorized, connection.socket_id)
@@ -237,8 +242,6 @@ def start_node() -> Node:
         for other in [known for known in _nodes if known.is_closed()]:
             del _nodes[other]
         node = _nodes[loop] = Node(get_settings().server)
-        if node.interests.selective:
-            node.hear_all()
         logger.debug("Node started, backplane %s", type(node.backplane).__name__)
     return node
 
