@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +16,6 @@ from broadcasting import ShouldBroadcast
 from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import failures, flush
-from broadcasting.dispatching.publisher import Publisher
 from broadcasting.exceptions import BackplaneUnavailable, NoServerHere, PayloadError
 from broadcasting.queues import BaseQueue, JobOptions, arun, register, run
 from tests.testapp.events import Ticked
@@ -241,57 +236,7 @@ class TestRunningLoop:
             Ticked("x" * 11_000).via("default").dispatch()  # type: ignore[arg-type]
 
 
-class TestPublisher:
-    def test_it_is_bounded_and_drops_the_newest(self, caplog: pytest.LogCaptureFixture) -> None:
-        publisher = Publisher(max_waiting=2)
-        go, begun = threading.Event(), threading.Event()
-        done: list[int] = []
-
-        def first() -> None:
-            begun.set()
-            go.wait(5)
-
-        publisher.submit(first)
-        begun.wait(5)
-        for number in range(3):
-            publisher.submit(partial(done.append, number))
-        assert publisher.dropped == 1
-        assert "Dropped an event" in caplog.text
-        assert not publisher.flush(0.01)
-        go.set()
-        assert publisher.flush(5)
-        assert done == [0, 1]
-
-    def test_what_it_runs_cannot_end_it(self, caplog: pytest.LogCaptureFixture) -> None:
-        publisher = Publisher()
-        publisher.submit(lambda: 1 / 0)
-        assert publisher.flush(5)
-        assert "could not be handed on" in caplog.text
-        publisher.submit(lambda: None)
-        assert publisher.flush(5)
-
-    def test_a_process_that_ends_too_early_says_what_it_loses(self) -> None:
-        code = (
-            "import django; django.setup()\n"
-            "import logging, sys, time; logging.basicConfig(stream=sys.stderr)\n"
-            "from broadcasting.dispatching import publisher\n"
-            "publisher.finish.__defaults__ = (0.05,)\n"
-            "for _ in range(3): publisher.publisher.submit(lambda: time.sleep(5))\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-            env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
-            cwd=Path(__file__).parents[2],
-        )
-        assert "3 of its events were not handed on" in done.stderr
-
-    def test_nothing_to_flush_is_flushed(self) -> None:
-        assert Publisher().flush(0)
-
+class TestFork:
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     async def test_a_forked_child_has_its_own(self, outbox: Outbox) -> None:
         Ticked(1).dispatch()
