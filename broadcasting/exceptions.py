@@ -7,12 +7,15 @@
      |   +- NoServerHere           "local" backplane in a process that holds no sockets
      |   +- BackplaneUnavailable   the backplane refused or did not answer in time
      |   +- QueueUnavailable       the broker refused or did not answer in time
+     |   +- DeliveryPostponed      a webhook that a worker tries again later
      +- AutocommitOff              no transaction tells when an event may be sent
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
      +- InvalidEventName           an event name that is empty, reserved or too long
      +- PayloadError               a payload that cannot be encoded, with its path
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
+
+from typing import Any
 
 
 class BroadcastingError(Exception):
@@ -26,6 +29,9 @@ class PublishError(BroadcastingError):
     was told when it wakes up. An event for several channels may have reached the first of them.
     """
 
+    retry_in: float | None = None
+    """Seconds after which a queue should run the job again; None: as the job's options say."""
+
 
 class NoServerHere(PublishError):
     """The ``local`` backplane was used in a process that holds no sockets."""
@@ -37,6 +43,18 @@ class BackplaneUnavailable(PublishError):
 
 class QueueUnavailable(PublishError):
     """The queue's broker refused, or did not answer within ``PUBLISH_TIMEOUT``."""
+
+
+class DeliveryPostponed(PublishError):
+    """A webhook did not arrive; its job wants to be run again in ``retry_in`` seconds."""
+
+    def __init__(self, problem: str, retry_in: float) -> None:
+        super().__init__(problem)
+        self.retry_in = retry_in
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Queues send it between their processes.
+        return type(self), (str(self), self.retry_in)
 
 
 class AutocommitOff(BroadcastingError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.exceptions import PublishError
 
 Payload = dict[str, Any]
 Job = Callable[[Payload], None]
@@ -76,6 +78,13 @@ class BaseQueue(ABC):
     @abstractmethod
     async def apush(self, job: str, payload: Payload, options: JobOptions) -> None:
         """See push(). A queue that runs jobs at once must not block the loop."""
+
+
+def wait_before(retry: int, backoff: Sequence[float], error: PublishError) -> float:
+    """Return the seconds before ``retry``, the first one being 1: the error may know better."""
+    if error.retry_in is not None:
+        return error.retry_in
+    return backoff[min(retry, len(backoff)) - 1]
 
 
 def _seconds(value: object) -> float:

@@ -19,7 +19,7 @@ from broadcasting.conf import get_settings
 from broadcasting.exceptions import PublishError, QueueUnavailable
 from broadcasting.forking import ForkSafeLock
 from broadcasting.outage import Outage
-from broadcasting.queues.base import BaseQueue, JobOptions, Payload, run
+from broadcasting.queues.base import BaseQueue, JobOptions, Payload, run, wait_before
 
 try:
     from celery import Task, current_app, shared_task
@@ -56,7 +56,7 @@ def run_job(
             raise
         raise self.retry(
             exc=error,
-            countdown=backoff[min(attempt, len(backoff) - 1)],
+            countdown=wait_before(attempt + 1, backoff, error),
             max_retries=tries - 1,
             retry_policy=_TRY_ONCE,
             **_shown(job, self.request.shadow),

@@ -18,7 +18,14 @@ from django.utils import timezone
 
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import PublishError, QueueUnavailable
-from broadcasting.queues.base import DEFAULT_NAME, BaseQueue, JobOptions, Payload, run
+from broadcasting.queues.base import (
+    DEFAULT_NAME,
+    BaseQueue,
+    JobOptions,
+    Payload,
+    run,
+    wait_before,
+)
 
 logger = logging.getLogger("broadcasting.queue")
 
@@ -76,11 +83,11 @@ def _run_job(
         return
     try:
         run(job, payload)
-    except PublishError:
+    except PublishError as error:
         task = context.task_result.task
         if attempt >= tries or not task.get_backend().supports_defer:
             raise
-        wait = timedelta(seconds=backoff[min(attempt, len(backoff)) - 1])
+        wait = timedelta(seconds=wait_before(attempt, backoff, error))
         task.using(run_after=timezone.now() + wait).enqueue(
             job, payload, tries, backoff, expires_at, attempt + 1
         )
