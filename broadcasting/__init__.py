@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         PrivateChannel,
         UserChannel,
     )
+    from broadcasting.client_events import on_client_event
     from broadcasting.dispatching import Dispatch, abroadcast, broadcast
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
     from broadcasting.middleware import current_socket_id
@@ -40,6 +41,7 @@ __all__ = [
     "broadcast",
     "channel",
     "current_socket_id",
+    "on_client_event",
     "user_resolver",
 ]
 
@@ -57,6 +59,7 @@ _HOMES = {
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
+    "on_client_event": "broadcasting.client_events",
     "user_resolver": "broadcasting.authorization",
 }
 

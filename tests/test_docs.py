@@ -26,6 +26,7 @@ from django.urls import include, path
 
 from broadcasting import conf, testing
 from broadcasting.authorization import resolver, routes
+from broadcasting.client_events import handlers
 from tests.testapp.models import Order
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +76,7 @@ def shop(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
     monkeypatch.setitem(sys.modules, "shop.models", models)
     monkeypatch.setenv("BROADCASTING_SECRET", "a secret of more than sixteen characters")
-    with routes.isolated(), resolver.isolated(), testing.fake():
+    with routes.isolated(), resolver.isolated(), handlers.isolated(), testing.fake():
         yield {
             "__name__": "shop.page",
             "Order": Order,

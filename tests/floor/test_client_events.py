@@ -1,0 +1,166 @@
+"""Handlers of client events: found by patterns, called in order, kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from broadcasting import client_events, on_client_event
+from broadcasting.client_events import ClientEventMessage, Handlers
+from broadcasting.occurrences import Occurrence
+from broadcasting.protocol.application import Application
+
+APPLICATION = Application(id="app", key="app-key", secret="app-secret")
+
+
+@pytest.fixture
+def handlers() -> Iterator[Handlers]:
+    with client_events.handlers.isolated() as handlers:
+        yield handlers
+
+
+def whisper(channel: str, event: str, data: str = "{}", user_id: str | None = None) -> None:
+    client_events.observer.tell(
+        Occurrence(
+            name="client_event",
+            application=APPLICATION,
+            time_ms=1,
+            channel=channel,
+            event=event,
+            data=data,
+            socket_id="1.2",
+            user_id=user_id,
+        )
+    )
+    assert client_events.serial.flush(5)
+
+
+def test_without_a_handler_nothing_is_wanted(handlers: Handlers) -> None:
+    assert not client_events.observer.wants(APPLICATION, "client_event")
+    on_client_event("private-*")(print)
+    assert client_events.observer.wants(APPLICATION, "client_event")
+    assert not client_events.observer.wants(APPLICATION, "channel_occupied")
+
+
+def test_both_patterns_decide(handlers: Handlers) -> None:
+    got: list[tuple[str, str, str]] = []
+
+    @on_client_event("private-chat.*", "client-typing")
+    def typing(message: ClientEventMessage) -> None:
+        got.append(("typing", message.channel, message.event))
+
+    @on_client_event("p*-chat.1")
+    async def everything(message: ClientEventMessage) -> None:
+        got.append(("everything", message.channel, message.event))
+
+    whisper("private-chat.1", "client-typing")
+    whisper("private-chat.2", "client-typing")
+    whisper("presence-chat.1", "client-other")
+    whisper("private-chats", "client-typing")
+    whisper("private-chat.2", "client-typing-more")
+    assert got == [
+        ("typing", "private-chat.1", "client-typing"),
+        ("everything", "private-chat.1", "client-typing"),
+        ("typing", "private-chat.2", "client-typing"),
+        ("everything", "presence-chat.1", "client-other"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ('{"a":[1,"é"]}', {"a": [1, "é"]}),
+        ("plain", "plain"),
+        ("7", 7),
+        ("null", None),
+        ("", ""),
+    ],
+)
+def test_a_message_has_its_data_as_a_browser_would(
+    handlers: Handlers, text: str, data: Any
+) -> None:
+    got: list[ClientEventMessage] = []
+    on_client_event("*")(got.append)
+    whisper("presence-chat.1", "client-x", text, "7")
+    (message,) = got
+    assert message.data == data
+    assert message == ClientEventMessage(
+        app_id="app",
+        channel="presence-chat.1",
+        event="client-x",
+        text=text,
+        user_id="7",
+        socket_id="1.2",
+    )
+
+
+def test_a_handler_that_fails_hides_no_other(
+    handlers: Handlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[str] = []
+
+    @on_client_event("private-*")
+    def failing(message: ClientEventMessage) -> None:
+        raise RuntimeError("secretive")
+
+    @on_client_event("private-*")
+    async def failing_later(message: ClientEventMessage) -> None:
+        raise RuntimeError("also secretive")
+
+    on_client_event("private-*")(lambda message: got.append(message.event))
+    whisper("private-a", "client-x")
+    assert got == ["client-x"]
+    assert "failing failed with client-x" in caplog.text
+    assert "failing_later failed with client-x" in caplog.text
+
+
+def test_a_module_that_is_loaded_again_has_one_handler(handlers: Handlers) -> None:
+    def handler(message: ClientEventMessage) -> None: ...
+
+    for _ in range(2):
+        on_client_event("private-*")(handler)
+    assert len(list(handlers)) == 1
+
+
+def test_it_is_written_with_patterns(handlers: Handlers) -> None:
+    with pytest.raises(TypeError, match="on_client_event"):
+        on_client_event(print)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("channel", "event", "why"),
+    [
+        ("chat.*", "client-*", "public"),
+        ("cache-chat", "client-*", "public"),
+        ("private", "client-*", "public"),
+        ("private-encrypted-*", "client-*", "encrypted"),
+        ("private-*", "typing", "no client event"),
+        ("private-*", "client", "no client event"),
+    ],
+)
+def test_patterns_that_match_nothing_are_told(
+    handlers: Handlers, channel: str, event: str, why: str
+) -> None:
+    on_client_event(channel, event)(print)
+    (found,) = [m for m in run_checks() if m.id == "broadcasting.W029"]
+    assert why in found.msg
+    assert "builtins.print" in found.msg
+
+
+@pytest.mark.parametrize(
+    ("channel", "event"),
+    [
+        ("private-*", "client-*"),
+        ("presence-cache-a", "client-typing"),
+        ("*", "*"),
+        ("pr*", "cl*ing"),
+        ("*.chat", "[c]lient-x"),
+        ("private-enc*", "client-?"),
+    ],
+)
+def test_patterns_that_may_match_are_not(handlers: Handlers, channel: str, event: str) -> None:
+    on_client_event(channel, event)(print)
+    assert not [m for m in run_checks() if m.id == "broadcasting.W029"]
