@@ -20,7 +20,9 @@ class BroadcastingConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("broadcasting.checks")
-        import_module("broadcasting.broadcasts")  # the job that any worker must know
+        # The jobs that any worker must know.
+        import_module("broadcasting.broadcasts")
+        import_module("broadcasting.webhooks.jobs")
         discover_rules()
 
 

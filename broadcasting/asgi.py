@@ -10,17 +10,20 @@ serves sockets and API alone, for a socket server beside a WSGI site.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 from channels.routing import URLRouter
 from django.core.handlers.asgi import ASGIHandler
 
+from broadcasting import client_events, occurrences, signals
 from broadcasting.api import Api
 from broadcasting.api.responses import respond
 from broadcasting.conf import get_settings
 from broadcasting.server.node import get_node, start_node
 from broadcasting.typing import AsgiApplication, Receive, Scope, Send
+from broadcasting.webhooks.office import office
 
 logger = logging.getLogger("broadcasting.server")
 
@@ -31,6 +34,8 @@ class BroadcastingApplication:
     def __init__(self, inner: AsgiApplication | None = None) -> None:
         from broadcasting.routing import socket_urlpatterns
 
+        for observer in (signals.observer, client_events.observer, office):
+            occurrences.observe(observer)
         prefix = get_settings().server.path
         self.inner = inner
         self._sockets: AsgiApplication = URLRouter(socket_urlpatterns())
@@ -85,8 +90,18 @@ class BroadcastingApplication:
                 node = get_node()
                 await node.stop()
                 node.finish()
+                await _let_observers_finish()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _let_observers_finish() -> None:
+    timeout = get_settings().webhooks.timeout
+    threads = (signals.serial, client_events.serial)
+    await asyncio.gather(
+        office.astop(timeout),
+        *(asyncio.to_thread(thread.finish, timeout) for thread in threads),
+    )
 
 
 def get_application(inner: AsgiApplication | None = None) -> BroadcastingApplication:

@@ -97,7 +97,8 @@ class WebhookSettings:
     """Occurrences that may wait in one server process; beyond that the newest are dropped."""
 
     log: bool = True
-    """Whether deliveries are kept in the database, to be looked at and replayed."""
+    """Whether deliveries are kept in the database, to be looked at, replayed, and taken from
+    there by workers."""
 
     log_days: float = 7
     """Age in days at which they are removed from it."""

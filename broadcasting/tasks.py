@@ -2,5 +2,6 @@
 
 from broadcasting import broadcasts
 from broadcasting.queues.celery import run_job
+from broadcasting.webhooks import jobs
 
-__all__ = ["broadcasts", "run_job"]
+__all__ = ["broadcasts", "jobs", "run_job"]

@@ -3,6 +3,6 @@
 Importing the package registers them; ``broadcasting.apps`` does.
 """
 
-from broadcasting.checks import authorization, client_events, families, settings, site
+from broadcasting.checks import authorization, client_events, families, settings, site, webhooks
 
-__all__ = ["authorization", "client_events", "families", "settings", "site"]
+__all__ = ["authorization", "client_events", "families", "settings", "site", "webhooks"]

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from broadcasting import backplanes, broadcasters, conf, queues, registry
 from broadcasting.applications import Application
-from broadcasting.checks import families, settings, site
+from broadcasting.checks import client_events, families, settings, site, webhooks
 from broadcasting.conf import (
     AuthorizationSettings,
     BackendSettings,
@@ -150,7 +150,7 @@ def test_errors_and_warnings_stand_under_their_headings_in_order() -> None:
         assert [number for _, number in found] == sorted(number for _, number in found)
 
 
-@pytest.mark.parametrize("module", [families, settings, site])
+@pytest.mark.parametrize("module", [client_events, families, settings, site, webhooks])
 def test_each_check_says_which_ids_it_gives(module: Any) -> None:
     """So that one finds the check behind an id; helpers stand below."""
     source = Path(module.__file__).read_text(encoding="utf-8")
@@ -166,4 +166,4 @@ def test_each_check_says_which_ids_it_gives(module: Any) -> None:
 
 def test_what_is_asked_of_deployments_only_is_marked() -> None:
     marked = re.findall(r"broadcasting\.(W\d{3})\n\n\*Deploy\.\*", CHECKS)
-    assert marked == ["W023", "W026"]
+    assert marked == ["W023", "W026", "W030"]

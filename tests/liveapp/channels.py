@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from broadcasting import channel
+from broadcasting import channel, on_client_event
+from broadcasting.client_events import ClientEventMessage
+from broadcasting.signals import channel_occupied
+from tests.liveapp.events import Happened
 
 
 @channel("orders.{number}")
@@ -13,3 +16,21 @@ def orders(user: Any, number: int) -> bool:
 @channel("chat.{room}")
 async def chat(user: Any, room: str) -> dict[str, Any]:
     return {"id": user.pk, "name": user.username}
+
+
+@on_client_event("private-echo.*", "client-number")
+def echo(message: ClientEventMessage) -> None:
+    Happened(message.channel, message.data["number"]).dispatch()
+
+
+@on_client_event("private-echo.*", "client-fail")
+async def fail(message: ClientEventMessage) -> None:
+    raise RuntimeError("the handler failed")
+
+
+def greet(channel: str, **said: Any) -> None:
+    if channel.startswith("private-echo."):
+        Happened(channel, 0).dispatch()
+
+
+channel_occupied.connect(greet, dispatch_uid="tests.liveapp.greet")

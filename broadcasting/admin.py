@@ -1,0 +1,104 @@
+"""The delivery log in Django's admin: to look at, and to send again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from broadcasting.exceptions import PublishError
+from broadcasting.models import WebhookDelivery
+from broadcasting.webhooks.replays import replay_later
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[WebhookDelivery]
+else:
+    _ModelAdmin = admin.ModelAdmin  # no generic at run time
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(_ModelAdmin):
+    """Read-only: what was sent was sent, and old rows go by themselves."""
+
+    list_display = (
+        "created_at",
+        "status",
+        "last_status",
+        "app_id",
+        "names",
+        "shown_url",
+        "attempts",
+        "last_error",
+    )
+    list_filter = ("status", "app_id", "created_at")
+    search_fields = ("=uuid", "url", "names", "body")
+    date_hierarchy = "created_at"
+    # Counting all of a large log for each page is slow.
+    show_full_result_count = False
+    actions = ("replay",)
+    fields = (
+        "uuid",
+        "app_id",
+        "url",
+        "names",
+        "status",
+        "attempts",
+        "last_status",
+        "last_error",
+        "created_at",
+        "updated_at",
+        "retry_until",
+        "pretty_body",
+    )
+    readonly_fields = fields
+
+    @admin.display(description=_("URL"), ordering="url")
+    def shown_url(self, row: WebhookDelivery) -> str:
+        """Return as much of the URL as a column bears."""
+        return row.url if len(row.url) <= 60 else f"{row.url[:59]}…"
+
+    @admin.display(description=_("body"))
+    def pretty_body(self, row: WebhookDelivery) -> SafeString:
+        """Return the body with a line for each value."""
+        try:
+            text = json.dumps(json.loads(row.body), indent=2, ensure_ascii=False)
+        except ValueError:
+            text = row.body
+        return format_html('<pre style="margin:0;white-space:pre-wrap">{}</pre>', text)
+
+    @admin.action(description=_("Replay"), permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> None:
+        """Send the chosen deliveries again, oldest first."""
+        total = 0
+        try:
+            for row in rows.order_by("number"):
+                replay_later(row)
+                total += 1
+        except PublishError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        said = ngettext("%d delivery is sent again.", "%d deliveries are sent again.", total)
+        self.message_user(request, said % total)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Whoever might change deliveries, if that were possible."""
+        return request.user.has_perm("broadcasting.change_webhookdelivery")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: WebhookDelivery | None = None
+    ) -> bool:
+        return False
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: WebhookDelivery | None = None
+    ) -> bool:
+        return False

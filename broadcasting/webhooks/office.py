@@ -1,0 +1,281 @@
+"""Where a server process gives webhooks up: the observer, its lanes, and who carries bodies.
+
+``tell`` is called on the loop that holds the sockets: it appends to a list, and wakes the
+background loop, where everything else happens. With a queue that leaves the process bodies are
+written to the log, from where workers take them in order; otherwise, or when the database
+does not take them, they are sent from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any, Final
+
+from broadcasting.backplanes.background import BackgroundLoop
+from broadcasting.conf import WebhookSettings, get_settings
+from broadcasting.exceptions import PublishError
+from broadcasting.occurrences import WEBHOOK_NAMES, Occurrence
+from broadcasting.protocol.application import Application, Webhook
+from broadcasting.queues import get_queue
+from broadcasting.webhooks import jobs, log
+from broadcasting.webhooks.attempts import attempt, hang_up, loop, next_wait, report
+from broadcasting.webhooks.bodies import Delivery, event_text, lane_of
+from broadcasting.webhooks.lanes import Lane, Waiting
+
+logger = logging.getLogger("broadcasting.webhooks")
+
+EXIT_SECONDS: Final = 2.0
+"""How long a process that exits without ASGI lifespan waits for what is under way."""
+
+_NAMES = frozenset(WEBHOOK_NAMES)
+_LANE = "lane"
+
+
+class Office:
+    """The observer of one process. Its counters are plain integers."""
+
+    def __init__(self, loop: BackgroundLoop) -> None:
+        self.loop = loop
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.delivered = 0
+        """Requests that an endpoint took from this process."""
+
+        self.queued = 0
+        """Requests that were left to workers."""
+
+        self.failed = 0
+        """Requests that were given up."""
+
+        self.dropped = 0
+        """Events that found ``MAX_WAITING`` others."""
+
+        self.waiting = 0
+        """Events in the lanes, those under way included."""
+
+        self._inbox: deque[tuple[Occurrence, float]] = deque()
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_woken = False
+        self._is_full = False
+        self._is_started = False
+        self._is_ending = False
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child."""
+        # Kept alive: tasks that end unfinished complain, and these go on in the parent.
+        _inherited.append((self._lanes, self._tasks))
+        self.reset()
+
+    def wants(self, application: Application, name: str) -> bool:
+        return name in _NAMES and any(
+            webhook.event_types is None or name in webhook.event_types
+            for webhook in application.webhooks
+        )
+
+    def tell(self, occurrence: Occurrence) -> None:
+        most = get_settings().webhooks.max_waiting
+        if self.waiting + len(self._inbox) >= most:
+            self.dropped += 1
+            if not self._is_full:  # once, not for each of a flood
+                self._is_full = True
+                logger.error("The newest webhook events are dropped: %s others wait", most)
+            return
+        self._is_full = False
+        self._inbox.append((occurrence, time.time()))
+        if not self._is_woken:
+            self._is_woken = True
+            self.loop.submit(self._take())
+
+    def stop(self, timeout: float) -> None:
+        """Give what waits ``timeout`` seconds, then log what is lost. Never raises."""
+        if not self._has_work():
+            return
+        try:
+            self.loop.submit(self._stop(timeout)).result(timeout + 1)
+        except (TimeoutError, CancelledError):
+            logger.error("The process ends, and the sender of webhooks does not answer")
+
+    async def astop(self, timeout: float) -> None:
+        """See stop()."""
+        if self._has_work():
+            await asyncio.wrap_future(self.loop.submit(self._stop(timeout)))
+
+    def _has_work(self) -> bool:
+        # What was told a moment ago may not have begun yet.
+        return self._is_started or bool(self._inbox)
+
+    async def _take(self) -> None:
+        self._is_woken = False
+        self._start()
+        while self._inbox:
+            self.waiting += 1  # first counted twice, never not at all
+            occurrence, since = self._inbox.popleft()
+            self.waiting -= 1
+            try:
+                self._sort(occurrence, since)
+            except Exception:  # nobody waits for this coroutine, and the others want their turn
+                logger.exception("A webhook event could not be made of %s", occurrence.name)
+
+    def _sort(self, occurrence: Occurrence, since: float) -> None:
+        """Put ``occurrence`` into the lanes of those who want it."""
+        text: str | None = None
+        for webhook in occurrence.application.webhooks:
+            if webhook.wants(occurrence.name, occurrence.channel):
+                text = text or event_text(occurrence)
+                event = Waiting(name=occurrence.name, text=text, since=since)
+                self._put(occurrence.application, webhook, event)
+
+    def _put(self, application: Application, webhook: Webhook, event: Waiting) -> None:
+        key = lane_of(application.id, webhook)
+        lane = self._lanes.get(key)
+        is_new = lane is None
+        if lane is None:
+            lane = self._lanes[key] = Lane(key, _settings, self._deliver, self._refuse)
+            if self._is_ending:
+                lane.hurry()
+        self.waiting += 1
+        lane.put(application, webhook, event)
+        if is_new:
+            self._run(self._serve(lane), _LANE)
+
+    async def _serve(self, lane: Lane) -> None:
+        try:
+            await lane.run()
+        except Exception:  # a mistake of ours; the next event begins anew
+            logger.exception("A lane of webhooks broke off, and %s events", len(lane.waiting))
+            self.failed += 1
+            self.waiting -= len(lane.waiting)
+        finally:
+            del self._lanes[lane.key]
+
+    async def _deliver(self, lane: Lane, delivery: Delivery) -> bool:
+        try:
+            if (
+                _settings().log
+                and get_queue().leaves_process
+                and await self._hand_on(lane, delivery)
+            ):
+                return True
+            return await self._send(lane, delivery)
+        finally:
+            self.waiting -= delivery.count
+
+    async def _hand_on(self, lane: Lane, delivery: Delivery) -> bool:
+        """Leave ``delivery`` to the workers, unless the database is away."""
+        # What is sent from here may overtake what waits there, so a lock is not the end yet.
+        for is_last in (False, True):
+            try:
+                await log.on_thread(partial(jobs.enqueue, delivery))
+            except log.UNAVAILABLE as error:
+                if is_last or log.is_away():
+                    log.complain(error)
+                    return False
+                await lane.pause(_settings().first_retry)
+                continue
+            except PublishError as error:
+                # It is in the log, and looked for there.
+                logger.warning("The queue was not told of webhook %s yet: %s", delivery.id, error)
+            break
+        self.queued += 1
+        log.withdraw()
+        return True
+
+    async def _send(self, lane: Lane, delivery: Delivery) -> bool:
+        """Send from here, until it arrives or is given up."""
+        is_logged = _settings().log
+        if is_logged:
+            log.later(partial(log.record, delivery, due=False))
+        attempts = 0
+        while True:
+            attempts += 1
+            is_last = lane.is_hurried
+            outcome = await attempt(lane.application, lane.webhook, delivery.id, delivery.body)
+            wait = next_wait(attempts, delivery.created + _settings().retry_seconds)
+            given_up = not outcome.delivered and (is_last or wait is None)
+            if is_logged:
+                log.later(partial(log.note, delivery.id, outcome, given_up=given_up))
+            if outcome.delivered:
+                self.delivered += 1
+                return True
+            report(delivery.id, delivery.app_id, delivery.url, outcome, None if is_last else wait)
+            if given_up or wait is None:
+                self.failed += 1
+                return False
+            await lane.pause(wait)
+
+    def _refuse(self, delivery: Delivery) -> None:
+        self.failed += 1
+        self.waiting -= delivery.count
+        logger.error("Gave up webhook %s of %s: %s", delivery.id, delivery.app_id, jobs.TOO_LATE)
+        if _settings().log:
+            log.later(partial(log.record, delivery, due=False, failed=jobs.TOO_LATE))
+
+    def _start(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self._run(self._look_after(), "look-after")
+
+    async def _look_after(self) -> None:
+        """Now and then have workers take what they were told of in vain."""
+        while not self._is_ending:
+            await asyncio.sleep(_settings().timeout)
+            if not _settings().log or not get_queue().leaves_process:
+                continue
+            try:
+                await log.on_thread(jobs.sweep)
+            except log.UNAVAILABLE as error:
+                log.complain(error)
+            except PublishError:
+                logger.debug("The queue is still away")
+
+    async def _stop(self, timeout: float) -> None:
+        ends = time.monotonic() + timeout
+        self._is_ending = True
+        await self._take()
+        for lane in self._lanes.values():
+            lane.hurry()
+        lanes = {task for task in self._tasks if task.get_name() == _LANE}
+        if lanes:
+            await asyncio.wait(lanes, timeout=timeout)
+        lost = self.waiting
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await hang_up()
+        if lost:
+            logger.error("The process ends, and %s webhook events were not delivered", lost)
+        log.thread.flush(max(0.0, ends - time.monotonic()))
+        self._is_started = self._is_ending = False
+
+    def _run(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _settings() -> WebhookSettings:
+    return get_settings().webhooks
+
+
+office = Office(loop)
+_inherited: list[object] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=office.after_fork)
+
+
+@atexit.register
+def finish(timeout: float = EXIT_SECONDS) -> None:
+    """Let a process that ends without ASGI lifespan, as Daphne's, deliver what waits."""
+    office.stop(timeout)
