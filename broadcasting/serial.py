@@ -53,6 +53,19 @@ class Serial:
         self._waiting: queue.Queue[Work] = queue.Queue(self._max_waiting)
         self._is_full = False
 
+    def start(self) -> None:
+        """Make the thread now, for work that may come when the interpreter makes none.
+
+        Raises RuntimeError when that is so already.
+        """
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                thread.start()
+                self._thread = thread
+
     @property
     def unfinished(self) -> int:
         """How many pieces of work wait or are being done."""
@@ -60,7 +73,11 @@ class Serial:
 
     def submit(self, work: Work) -> bool:
         """Run ``work`` soon; False if it was dropped. Never blocks and never raises."""
-        self._start()
+        try:
+            self.start()
+        except RuntimeError:  # the interpreter ends, and makes no threads
+            self.dropped += 1
+            return False
         try:
             self._waiting.put_nowait(work)
         except queue.Full:
@@ -90,14 +107,6 @@ class Serial:
                 self._what,
                 timeout,
             )
-
-    def _start(self) -> None:
-        if self._thread is not None:
-            return
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         while True:
