@@ -115,11 +115,13 @@ class Serial:
                 work()
             except Exception:
                 self._logger.exception("One of the %s could not be handed on", self._what)
-            finally:
+            del work
+            try:
                 # The work may have opened one for this thread, as jobs kept in a database do.
                 close_old_connections()
-                self._waiting.task_done()
-            del work
+            except Exception:  # the thread must not end with a connection
+                self._logger.exception("A database connection could not be closed")
+            self._waiting.task_done()
 
 
 @atexit.register

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 
+from broadcasting import serial as module
 from broadcasting.serial import Serial
 
 logger = logging.getLogger("broadcasting.tests")
@@ -49,6 +51,22 @@ def test_what_it_runs_cannot_end_it(caplog: pytest.LogCaptureFixture) -> None:
     assert "One of the events could not be handed on" in caplog.text
     serial.submit(lambda: None)
     assert serial.flush(5)
+
+
+def test_a_connection_that_cannot_be_closed_does_not_end_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(module, "close_old_connections", fail)
+    serial = make()
+    done: list[int] = []
+    for number in range(2):
+        serial.submit(partial(done.append, number))
+    assert serial.flush(5)
+    assert done == [0, 1]
+    assert "could not be closed" in caplog.text
 
 
 def test_nothing_to_flush_is_flushed() -> None:

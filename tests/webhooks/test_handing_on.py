@@ -1,0 +1,105 @@
+"""From a server process to the workers, when database or broker are not as they should be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from broadcasting.backplanes.background import BackgroundLoop
+from broadcasting.exceptions import QueueUnavailable
+from broadcasting.models import WebhookDelivery
+from broadcasting.queues import JobOptions
+from broadcasting.webhooks import jobs, log
+from broadcasting.webhooks.office import Office
+from tests.live import PATIENCE
+from tests.webhooks.receiver import Receiver
+from tests.webhooks.test_log import Recorded
+from tests.webhooks.test_office import application, channels, tell
+
+QUICK = {"BATCH_SECONDS": 0, "FIRST_RETRY": 0.01, "TIMEOUT": 0.2}
+
+
+class Moody(Recorded):
+    """A queue that is away at first."""
+
+    took = threading.Event()
+
+    def push(self, job: str, payload: dict[str, Any], options: JobOptions) -> None:
+        self.pushed.append((job, payload, options))
+        if len(self.pushed) == 1:
+            raise QueueUnavailable("the broker is away")
+        self.took.set()
+
+
+@pytest.fixture
+def office(configure: Any) -> Iterator[Office]:
+    configure(WEBHOOKS=QUICK, QUEUE={"BACKEND": f"{__name__}.Moody"})
+    Moody.pushed, Moody.took = [], threading.Event()
+    log.withdraw()
+    office = Office(BackgroundLoop("tests-webhooks"))
+    yield office
+    office.stop(2)
+    log.withdraw()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_was_away_is_told_later(
+    office: Office, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(office, application(receiver.url), 1)
+    assert Moody.took.wait(PATIENCE)
+    office.stop(2)
+    (row,) = WebhookDelivery.objects.all()
+    assert {payload["lane"] for _, payload, _ in Moody.pushed} == {row.lane}
+    assert row.status == "pending"
+    assert office.queued == 1
+    assert "was not told of webhook" in caplog.text
+    assert not receiver.requests
+
+
+def test_a_lock_is_waited_for(
+    office: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent from here would overtake what waits in the database."""
+    calls: list[Any] = []
+    done = threading.Event()
+
+    def enqueue(delivery: Any) -> None:
+        calls.append(delivery)
+        if len(calls) == 1:
+            raise OperationalError("database is locked")
+        done.set()
+
+    monkeypatch.setattr(jobs, "enqueue", enqueue)
+    tell(office, application(receiver.url), 1)
+    assert done.wait(PATIENCE)
+    office.stop(2)
+    assert calls == [calls[0]] * 2
+    assert office.queued == 1
+    assert not receiver.requests
+
+
+def test_without_a_database_the_process_sends_itself_and_says_so_once(
+    office: Office,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """244."""
+
+    def away(*args: object, **options: object) -> None:
+        raise OperationalError("no such table")
+
+    for name in ("record", "note", "stuck"):
+        monkeypatch.setattr(log, name, away)
+    for number in range(3):
+        tell(office, application(receiver.url), number)
+    receiver.wait_for(3)
+    assert channels(receiver) == ["c-0", "c-1", "c-2"]
+    office.stop(2)
+    assert caplog.text.count("cannot be kept in the database") == 1
+    assert (office.delivered, office.queued) == (3, 0)
