@@ -26,6 +26,14 @@ BROADCASTING = _BROADCASTING | {
         # Pusher's Python library takes ids of digits only.
         {"id": "1001", "key": "digits-key", "secret": "digits-secret"},
         {"id": "1002", "key": "off-key", "secret": "off-secret", "enabled": False},
+        {
+            "id": "1003",
+            "key": "full-key",
+            "secret": "full-secret",
+            "enable_client_events": True,
+            "enable_subscription_count": True,
+            "enable_watchlist_events": True,
+        },
         {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
         {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
         {

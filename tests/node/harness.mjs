@@ -8,20 +8,22 @@ import { createInterface } from "node:readline";
 import Echo from "laravel-echo";
 import Pusher from "pusher-js";
 import PusherServer from "pusher";
+import { Client, verbs as clientVerbs } from "./client.mjs";
 
 const pages = new Map();
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const teller = (page) => (event, facts) => say({ page, event, at: performance.now(), ...facts });
 
 /** One browser tab: an Echo and the channels it joined. */
 class Page {
   constructor(name, options) {
-    this.name = name;
     this.known = new WeakSet();
-    this.tell = (event, facts = {}) => say({ page: name, event, at: performance.now(), ...facts });
+    this.tell = teller(name);
     // Echo keeps its default headers in one object for all instances: give each its own.
     const own = { auth: { headers: {} }, userAuthentication: { headers: {} } };
     this.echo = new Echo({ ...own, ...options, Pusher });
-    const { connection } = this.echo.connector.pusher;
+    this.pusher = this.echo.connector.pusher;
+    const { connection } = this.pusher;
     connection.bind("state_change", ({ previous, current }) => this.tell("state", { previous, current }));
     connection.bind("error", (error) => this.tell("error", { error }));
     connection.bind("connecting_in", (seconds) => this.tell("connecting_in", { seconds }));
@@ -46,9 +48,20 @@ class Page {
       channel.leaving((member) => this.tell("leaving", { name, member }));
     }
   }
+
+  close() {
+    this.tell = () => {};
+    this.echo.disconnect();
+  }
 }
 
 const verbs = {
+  ...clientVerbs,
+
+  openClient({ page, ...how }) {
+    pages.set(page, new Client(teller(page), how));
+  },
+
   open({ page, options }) {
     pages.set(page, new Page(page, options));
   },
@@ -93,11 +106,11 @@ const verbs = {
 
   frame({ frame }, page) {
     // Past the library's own manners, as a forger would.
-    page.echo.connector.pusher.connection.connection.send(JSON.stringify(frame));
+    page.pusher.connection.connection.send(JSON.stringify(frame));
   },
 
   async echo(_, page) {
-    const { connection } = page.echo.connector.pusher.connection;
+    const { connection } = page.pusher.connection;
     await new Promise((done) => {
       const heard = ({ event }) => {
         if (event === "pusher:pong") {
@@ -124,12 +137,9 @@ const verbs = {
     return { status: answer.status, body: await answer.json() };
   },
 
-  close(_, page) {
-    if (page) {
-      page.tell = () => {};
-      page.echo.disconnect();
-      pages.delete(page.name);
-    }
+  close({ page: name }, page) {
+    page?.close();
+    pages.delete(name);
   },
 
   // The server library of npm, one method a call.

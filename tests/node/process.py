@@ -133,14 +133,41 @@ def running() -> Iterator[Node]:
 
 
 @dataclass
-class Page:
-    """One browser tab with its own Echo; ``user`` is who its bearer token says."""
+class Tab:
+    """One client in the process, and what it came to know; ``user`` is who it says it is."""
 
     node: Node
     server: Server
     name: str
     user: str | None = None
     cursor: int = field(default=0, init=False)
+
+    def do(self, verb: str, **more: Any) -> Any:
+        return self.node.call(verb, page=self.name, **more)
+
+    def close(self) -> None:
+        """End its connection and forget it; harmless when it was never opened."""
+        self.do("close")
+        self.node.forget(self.name)
+
+    def wait(self, event: str, **facts: Any) -> Event:
+        """Return the next such event; what came before it is behind us."""
+        index = self.node.wait(self.name, self.cursor, event, facts)
+        self.cursor = index + 1
+        return self.node.events(self.name)[index]
+
+    def seen(self, event: str, **facts: Any) -> list[Event]:
+        """Return all such events since it was opened."""
+        return [one for one in self.node.events(self.name) if _fits(one, event, facts)]
+
+    def settle(self) -> None:
+        """Return once everything the server sent so far has arrived: a ping was answered."""
+        self.do("echo")
+
+
+@dataclass
+class Page(Tab):
+    """One browser tab with its own Echo; its bearer token says who the user is."""
 
     def open(self, **options: Any) -> None:
         """Make its Echo; it connects by itself."""
@@ -158,28 +185,6 @@ class Page:
             base["bearerToken"] = self.user
         self.node.events(self.name)
         self.do("open", options=base | options)
-
-    def do(self, verb: str, **more: Any) -> Any:
-        return self.node.call(verb, page=self.name, **more)
-
-    def close(self) -> None:
-        """End its connection and forget it; harmless when it was never opened."""
-        self.do("close")
-        self.node.forget(self.name)
-
-    def wait(self, event: str, **facts: Any) -> Event:
-        """Return the next such event; what came before it is behind us."""
-        index = self.node.wait(self.name, self.cursor, event, facts)
-        self.cursor = index + 1
-        return self.node.events(self.name)[index]
-
-    def seen(self, event: str, **facts: Any) -> list[Event]:
-        """Return all such events since the page was opened."""
-        return [one for one in self.node.events(self.name) if _fits(one, event, facts)]
-
-    def settle(self) -> None:
-        """Return once everything the server sent so far has arrived: a ping was answered."""
-        self.do("echo")
 
     # -- Echo, in its own words -------------------------------------------------------------
 
