@@ -18,11 +18,14 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "loggers": {"broadcasting": {"handlers": ["console"], "level": "INFO"}},
 }
+MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 BROADCASTING = _BROADCASTING | {
     # Node has no cookies: the token says who it is.
     "AUTHORIZATION": {"GUARDS": ["tests.liveapp.guards.token_user", "session"]},
     "APPLICATIONS": [
-        *_BROADCASTING["APPLICATIONS"],
+        _BROADCASTING["APPLICATIONS"][0]
+        | {"enable_watchlist_events": True, "encryption_master_key": MASTER_KEY},
+        *_BROADCASTING["APPLICATIONS"][1:],
         # Pusher's Python library takes ids of digits only.
         {"id": "1001", "key": "digits-key", "secret": "digits-secret"},
         {"id": "1002", "key": "off-key", "secret": "off-secret", "enabled": False},

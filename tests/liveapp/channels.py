@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broadcasting import channel, on_client_event
+from broadcasting import channel, on_client_event, user_resolver
 from broadcasting.client_events import ClientEventMessage
 from broadcasting.signals import channel_occupied
 from tests.liveapp.events import Happened
@@ -11,6 +11,13 @@ from tests.liveapp.events import Happened
 @channel("orders.{number}")
 def orders(user: Any, number: int) -> bool:
     return number != 13
+
+
+@user_resolver
+def who(user: Any) -> dict[str, Any]:
+    """Everybody watches everybody else."""
+    others = type(user).objects.exclude(pk=user.pk).order_by("pk")
+    return {"user_info": {"name": user.username}, "watchlist": others}
 
 
 @channel("chat.{room}")

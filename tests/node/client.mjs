@@ -7,6 +7,16 @@ import nacl from "tweetnacl";
 
 const LIBRARIES = { 7: Pusher7, 8: Pusher };
 
+/** Have a tab tell whatever its pusher-js comes to know by itself. */
+export function follow(tab) {
+  const { connection, user } = tab.pusher;
+  connection.bind("state_change", ({ previous, current }) => tab.tell("state", { previous, current }));
+  connection.bind("error", (error) => tab.tell("error", { error }));
+  connection.bind("connecting_in", (seconds) => tab.tell("connecting_in", { seconds }));
+  user.bind_global((name, data) => tab.tell("user", { name, data }));
+  user.watchlist.bind_global((name, data) => tab.tell("watchlist", { name, data }));
+}
+
 /** One pusher-js and whatever it comes to know. */
 export class Client {
   constructor(tell, { version, options, signer }) {
@@ -14,12 +24,7 @@ export class Client {
     this.followed = new WeakSet();
     const signed = signer ? signedBy(signer, this) : {};
     this.pusher = new LIBRARIES[version](options.key, { nacl, ...signed, ...options });
-    const { connection, user } = this.pusher;
-    connection.bind("state_change", ({ previous, current }) => this.tell("state", { previous, current }));
-    connection.bind("error", (error) => this.tell("error", { error }));
-    connection.bind("connecting_in", (seconds) => this.tell("connecting_in", { seconds }));
-    user.bind_global((name, data) => this.tell("user", { name, data }));
-    user.watchlist.bind_global((name, data) => this.tell("watchlist", { name, data }));
+    follow(this);
   }
 
   /** The channel, told of from its first frame on. */

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -30,19 +30,30 @@ def pages(node: Node) -> Iterator[Pages]:
     yield from opening(node, Page)
 
 
+@pytest.fixture(params=["reverb", "pusher"])
+def pages_of_both(request: pytest.FixtureRequest, node: Node) -> Iterator[Pages]:
+    """See pages(); with each broadcaster that speaks Pusher's protocol."""
+    # pusher-js insists on a cluster even where a host is given; "reverb" sets it by itself.
+    more = {"cluster": ""} if request.param == "pusher" else {}
+    yield from opening(node, Page, common={"broadcaster": request.param, **more})
+
+
 @pytest.fixture
 def clients(node: Node) -> Iterator[Clients]:
     """See pages(); for one more pusher-js without Echo."""
     yield from opening(node, Client)
 
 
-def opening(node: Node, kind: type[SomeTab]) -> Iterator[Callable[..., SomeTab]]:
+def opening(
+    node: Node, kind: type[SomeTab], **common: Any
+) -> Iterator[Callable[..., SomeTab]]:
+    """What the fixtures are made of; ``common`` goes to each tab."""
     opened: list[SomeTab] = []
     numbers = itertools.count(1)
 
     def open_one(server: Server, user: str | None = None) -> SomeTab:
         name = f"{kind.__name__} {user or 'guest'} {next(numbers)}"
-        opened.append(kind(node, server, name, user))
+        opened.append(kind(node, server, name, user, **common))
         return opened[-1]
 
     yield open_one

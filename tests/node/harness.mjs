@@ -8,7 +8,8 @@ import { createInterface } from "node:readline";
 import Echo from "laravel-echo";
 import Pusher from "pusher-js";
 import PusherServer from "pusher";
-import { Client, verbs as clientVerbs } from "./client.mjs";
+import nacl from "tweetnacl";
+import { Client, follow, verbs as clientVerbs } from "./client.mjs";
 
 const pages = new Map();
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -21,12 +22,9 @@ class Page {
     this.tell = teller(name);
     // Echo keeps its default headers in one object for all instances: give each its own.
     const own = { auth: { headers: {} }, userAuthentication: { headers: {} } };
-    this.echo = new Echo({ ...own, ...options, Pusher });
+    this.echo = new Echo({ ...own, ...options, Pusher, nacl });
     this.pusher = this.echo.connector.pusher;
-    const { connection } = this.pusher;
-    connection.bind("state_change", ({ previous, current }) => this.tell("state", { previous, current }));
-    connection.bind("error", (error) => this.tell("error", { error }));
-    connection.bind("connecting_in", (seconds) => this.tell("connecting_in", { seconds }));
+    follow(this);
   }
 
   /** The channel, entered by its first use: later would be too late to hear that it worked. */

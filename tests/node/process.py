@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,9 +169,12 @@ class Tab:
 class Page(Tab):
     """One browser tab with its own Echo; its bearer token says who the user is."""
 
+    common: Mapping[str, Any] = field(default_factory=dict)
+    """Options of all pages of a test."""
+
     def open(self, **options: Any) -> None:
         """Make its Echo; it connects by itself."""
-        base = {
+        base: dict[str, Any] = {
             "broadcaster": "reverb",
             "key": "app-key",
             "namespace": False,
@@ -180,11 +183,15 @@ class Page(Tab):
             "forceTLS": False,
             "enabledTransports": ["ws"],
             "authEndpoint": f"{self.server.url}/broadcasting/auth",
+            "userAuthentication": {
+                "endpoint": f"{self.server.url}/broadcasting/user-auth",
+                "headers": {},
+            },
         }
         if self.user is not None:
             base["bearerToken"] = self.user
         self.node.events(self.name)
-        self.do("open", options=base | options)
+        self.do("open", options={**base, **self.common, **options})
 
     # -- Echo, in its own words -------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class Page(Tab):
         return str(self.do("socketId"))
 
     def join(self, kind: str, name: str) -> None:
-        """Enter a channel (kind: channel, private, join) and wait until it is entered."""
+        """Enter a channel (kind: one of Echo's methods) and wait until it is entered."""
         self.do("join", kind=kind, name=name)
         self.node.wait(self.name, 0, "subscribed", {"kind": kind, "name": name})
 
