@@ -15,6 +15,11 @@ export function follow(tab) {
   connection.bind("connecting_in", (seconds) => tab.tell("connecting_in", { seconds }));
   user.bind_global((name, data) => tab.tell("user", { name, data }));
   user.watchlist.bind_global((name, data) => tab.tell("watchlist", { name, data }));
+  // The user passes on what others send, but not that its own channel was entered.
+  connection.bind("message", ({ event, channel }) => {
+    const own = channel?.startsWith("#server-to-user-");
+    if (own && event === "pusher_internal:subscription_succeeded") tab.tell("own", { channel });
+  });
 }
 
 /** One pusher-js and whatever it comes to know. */
@@ -89,12 +94,8 @@ export const verbs = {
     return client.pusher.channel(channel).trigger(name, data);
   },
 
-  async signin(_, client) {
+  signin(_, client) {
     client.pusher.signin();
-    await client.pusher.user.signinDonePromise;
-    // The user passes on what others send; that it may listen is told to its channel alone.
-    const own = client.pusher.user.serverToUserChannel;
-    own?.bind("pusher:subscription_succeeded", () => client.tell("own", { channel: own.name }));
   },
 
   whoami(_, client) {

@@ -53,11 +53,11 @@ def test_signing_in(server: Server, pages: Pages) -> None:
     assert len(ada.wait("watchlist", name="offline")["data"]["user_ids"]) == 2
     bob.connect()
     bob.do("signin")
+    bob.wait("own")
     user = bob.do("whoami")["user"]
     assert user["user_info"] == {"name": "bob"}
     bobs_id = user["id"]
     assert ada.wait("watchlist", name="online")["data"]["user_ids"] == [bobs_id]
-    bob.wait("own", channel=f"#server-to-user-{bobs_id}")
     ada.dispatch(f"#server-to-user-{bobs_id}", 1)
     assert bob.wait("user", name="Happened")["data"] == {"number": 1}
     bob.close()

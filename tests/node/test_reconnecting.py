@@ -11,7 +11,8 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from tests.live import Server
-from tests.node.conftest import Pages
+from tests.node.client import SUBSCRIBED, Client, back_end
+from tests.node.conftest import Clients, Pages
 from tests.node.front import fronting
 from tests.node.process import Page
 
@@ -114,6 +115,57 @@ def expect_everything_back(ada: Page, bob: Page) -> None:
     assert not ada.seen("heard", name="orders.1")
     bob.close()
     assert ada.wait("leaving")["member"]["name"] == "bob"
+
+
+EVERYTHING = [
+    "all",
+    "private-all",
+    "presence-all",
+    "private-encrypted-all",
+    "cache-all",
+    "presence-cache-all",
+    "private-encrypted-cache-all",
+]
+
+
+@pytest.mark.parametrize(
+    ("own_server", "sig"),
+    [("uvicorn", signal.SIGTERM), ("daphne", signal.SIGKILL)],
+    indirect=["own_server"],
+)
+def test_channels_of_every_kind_and_the_sign_in_are_back(
+    own_server: Server, clients: Clients, sig: signal.Signals
+) -> None:
+    """213, 214, 217: without Echo; the page does nothing for it."""
+    ada, bob = clients(own_server, "ada"), clients(own_server, "bob")
+    with fronting(own_server.port) as front:
+        for client in (ada, bob):
+            client.connect(wsPort=front.port)
+            client.sign_in()
+            for channel in EVERYTHING:
+                client.subscribe(channel)
+        cursors = {id(client): len(client.node.events(client.name)) for client in (ada, bob)}
+        own_server.stop(sig)
+        own_server.start()
+        for client in (ada, bob):
+            expect_subscribed_again(client, cursors[id(client)])
+        with back_end(own_server) as sdk:
+            for channel in EVERYTHING:
+                sdk.trigger(channel, "came", {"in": channel})
+            sdk.send_to_user("ada", "came", "own")
+        for client in (ada, bob):
+            for channel in EVERYTHING:
+                assert client.hear(channel, "came") == {"in": channel}
+            assert client.do("members", channel="presence-all")["count"] == 2
+        assert ada.wait("user")["data"] == "own"
+        assert len(ada.heard()) == len(EVERYTHING)
+
+
+def expect_subscribed_again(client: Client, start: int) -> None:
+    for channel in EVERYTHING:
+        facts = {"channel": channel, "name": SUBSCRIBED}
+        client.node.wait(client.name, start, "event", facts)
+    client.node.wait(client.name, start, "own", {})
 
 
 @pytest.mark.parametrize("own_server", ["uvicorn"], indirect=True)
