@@ -15,7 +15,6 @@ from tests.live import Server
 from tests.node.process import HERE as NODE
 from tests.node.process import executable
 
-
 VUE_FLAGS = ("OPTIONS_API", "PROD_DEVTOOLS", "PROD_HYDRATION_MISMATCH_DETAILS")
 
 
@@ -24,7 +23,7 @@ def bundle(source: str, folder: Path) -> Path:
     target = folder / Path(source).with_suffix(".js").name
     node = executable()
     assert node is not None
-    command = [NODE / "node_modules" / ".bin" / "esbuild", source, f"--outfile={target}"]
+    command = [str(NODE / "node_modules" / ".bin" / "esbuild"), source, f"--outfile={target}"]
     command += ["--bundle", "--format=esm", "--jsx=automatic", "--log-level=warning"]
     # The developer's builds, which complain aloud; strict mode is theirs alone.
     command += ['--define:process.env.NODE_ENV="development"']

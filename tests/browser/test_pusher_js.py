@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.clients import open_page
 from tests.browser.conftest import Visitors
-from tests.conformance.caller import Caller
 from tests.live import Server
 from tests.node.client import back_end, publish
 from tests.node.process import HERE as NODE
@@ -128,7 +127,7 @@ def test_in_a_worker(server: Server, visitors: Visitors) -> None:
         [read(library / "worker" / "pusher.worker.min.js"), where(server)],
     )
     page.wait_for_function("heard.length === 1")
-    assert Caller(server, "1003", "full-key", "full-secret").trigger("worker", "came", "7")
+    publish(server, "worker", "came", 7)
     page.wait_for_function("heard.length === 2")
     assert page.evaluate("heard") == ["subscribed", 7]
 

@@ -9,8 +9,6 @@ import json
 from threading import Event
 from typing import Any
 
-import pytest
-
 from tests.interop.listener import Listener, listening
 from tests.live import Server
 from tests.node.client import publish

@@ -15,8 +15,9 @@ export function follow(tab) {
   connection.bind("connecting_in", (seconds) => tab.tell("connecting_in", { seconds }));
   user.bind_global((name, data) => tab.tell("user", { name, data }));
   user.watchlist.bind_global((name, data) => tab.tell("watchlist", { name, data }));
-  // The user passes on what others send, but not that its own channel was entered.
   connection.bind("message", ({ event, channel }) => {
+    if (event === "pusher:ping" || event === "pusher:pong") tab.tell("beat", { name: event });
+    // The user passes on what others send, but not that its own channel was entered.
     const own = channel?.startsWith("#server-to-user-");
     if (own && event === "pusher_internal:subscription_succeeded") tab.tell("own", { channel });
   });

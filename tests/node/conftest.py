@@ -44,9 +44,7 @@ def clients(node: Node) -> Iterator[Clients]:
     yield from opening(node, Client)
 
 
-def opening(
-    node: Node, kind: type[SomeTab], **common: Any
-) -> Iterator[Callable[..., SomeTab]]:
+def opening(node: Node, kind: type[SomeTab], **common: Any) -> Iterator[Callable[..., SomeTab]]:
     """What the fixtures are made of; ``common`` goes to each tab."""
     opened: list[SomeTab] = []
     numbers = itertools.count(1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from tests.live import Server
+from tests.live import Server, serving
 from tests.node.client import COUNTED, MASTER_KEY, SUBSCRIBED, caller, publish
 from tests.node.conftest import Clients
 
@@ -13,6 +16,33 @@ pytestmark = pytest.mark.node
 OTHER_KEY = "Zm9yZ2VkIGZvcmdlZCBmb3JnZWQgZm9yZ2VkIGZvcmc="
 KINDS = ["", "private-", "presence-", "private-encrypted-"]
 versions = pytest.mark.parametrize("version", [7, 8])
+
+
+@pytest.fixture(params=["uvicorn", "daphne"])
+def inner_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[Server]:
+    """A server under /inner that pings after a second and gives up after another."""
+    env = {
+        "BROADCASTING_TEST_DATABASE": str(live_database),
+        "LIVE_ACTIVITY_TIMEOUT": "1",
+        "LIVE_PONG_TIMEOUT": "1",
+        "LIVE_PATH": "/inner",
+    }
+    with serving(request.param, env) as running:
+        yield running
+
+
+class TestConnection:
+    def test_silence_is_filled_with_pings(self, inner_server: Server, clients: Clients) -> None:
+        """247; both versions, on a path of their own (``wsPath``)."""
+        both = [clients(inner_server, "ada"), clients(inner_server, "bob")]
+        for client, version in zip(both, (7, 8), strict=True):
+            client.connect(version=version, wsPath="/inner")
+        for client in both:
+            # Either side may be the first to miss the other; three are longer than the patience.
+            for _ in range(3):
+                client.wait("beat")
+            client.subscribe("presence-alive")
+            assert [state["current"] for state in client.seen("state")] == ["connected"]
 
 
 class TestChannels:
@@ -205,4 +235,3 @@ class TestErrors:
         assert names == {SUBSCRIBED, COUNTED, "came"}
         assert client.whoami()["socketId"] == socket_id
         assert len(client.seen("state")) == len(client.seen("state", current="connected"))
-

@@ -136,7 +136,7 @@ EVERYTHING = [
 def test_channels_of_every_kind_and_the_sign_in_are_back(
     own_server: Server, clients: Clients, sig: signal.Signals
 ) -> None:
-    """213, 214, 217: without Echo; the page does nothing for it."""
+    """217: without Echo; the page does nothing for it."""
     ada, bob = clients(own_server, "ada"), clients(own_server, "bob")
     with fronting(own_server.port) as front:
         for client in (ada, bob):

@@ -99,4 +99,3 @@ def test_a_refused_sign_in_ends_nothing(server: Server, clients: Clients) -> Non
     publish(server, "calm", "came", 1)
     assert client.hear("calm", "came") == 1
     assert client.whoami()["user"] is None
-
