@@ -32,9 +32,8 @@ def pages_of_hooks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def visitors(chromium: Browser) -> Iterator[Visitors]:
     visitors = Visitors(chromium)
     yield visitors
-    for visitor in visitors.all:
-        assert not visitor.complaints
     visitors.close()
+    assert not [text for visitor in visitors.all for text in visitor.complaints]
 
 
 @pytest.fixture(params=["react.jsx", "vue.js"])

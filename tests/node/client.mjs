@@ -53,12 +53,14 @@ export class Client {
  * Both handlers, as an application's back end answers them. With more than one master key
  * each authorization takes the next, and the last one stays.
  */
-function signedBy({ credentials, masters, member, user, forged }, client) {
+function signedBy({ application, masters, member, user, forged }, client) {
   const keys = [...masters];
-  const forgery = `${credentials.key}:${"0".repeat(64)}`;
+  const forgery = `${application.key}:${"0".repeat(64)}`;
   const server = () =>
     new PusherServer({
-      ...credentials,
+      appId: application.app_id,
+      key: application.key,
+      secret: application.secret,
       encryptionMasterKeyBase64: keys.length > 1 ? keys.shift() : keys[0],
     });
   const channelHandler = ({ socketId, channelName }, callback) => {

@@ -30,10 +30,10 @@ def caller(server: Server) -> Caller:
 
 
 @contextmanager
-def back_end(server: Server, master: str = MASTER_KEY) -> Iterator[pusher.Pusher]:
+def back_end(server: Server) -> Iterator[pusher.Pusher]:
     """Pusher's own Python library, which encrypts where a channel asks for it."""
     where = {"host": "127.0.0.1", "port": server.port, "ssl": False}
-    sdk = pusher.Pusher(**APPLICATION, **where, encryption_master_key_base64=master)
+    sdk = pusher.Pusher(**APPLICATION, **where, encryption_master_key_base64=MASTER_KEY)
     try:
         yield sdk
     finally:
@@ -76,7 +76,7 @@ class Client(Tab):
         }
         info = {"name": self.user}
         signer = {
-            "credentials": {"appId": "1003", "key": "full-key", "secret": "full-secret"},
+            "application": APPLICATION,
             "masters": list(masters),
             "forged": list(forged),
             "member": {"user_id": self.user, "user_info": info} if member else None,

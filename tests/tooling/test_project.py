@@ -13,6 +13,9 @@ import broadcasting
 ROOT = Path(__file__).parent.parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
+# Released together.
+ECHOES = ("laravel-echo", "@laravel/echo-react", "@laravel/echo-vue")
+
 
 def test_the_change_log_begins_with_this_version() -> None:
     entry = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
@@ -40,6 +43,20 @@ def test_the_node_tests_drive_the_versions_that_we_ship(name: str) -> None:
     major_minor = shipped[entry]["version"].rpartition(".")[0]
     title = {"laravel-echo": "Laravel Echo", "pusher-js": "pusher-js"}[name]
     assert f"| {title} | {major_minor} |" in (ROOT / "docs/reference/versions.md").read_text()
+
+
+def test_the_page_of_clients_has_the_versions_that_are_driven() -> None:
+    packages = json.loads((ROOT / "tests/node/package-lock.json").read_text())["packages"]
+    page = (ROOT / "docs/reference/clients.md").read_text()
+    for name, title in {
+        "pusher-js": "pusher-js",
+        "pusher-js-7": "pusher-js",
+        "laravel-echo": "Laravel Echo",
+        "@laravel/echo-react": "@laravel/echo-react",
+        "@laravel/echo-vue": "@laravel/echo-vue",
+    }.items():
+        assert f"| {title} | {packages[f'node_modules/{name}']['version']}" in page
+    assert len({packages[f"node_modules/{echo}"]["version"] for echo in ECHOES}) == 1
 
 
 def test_the_documented_floors_are_the_declared_ones() -> None:
