@@ -143,7 +143,7 @@ async def test_nothing_is_added_or_changed_after_signing(server: Server, listene
 
 @pytest.mark.parametrize("again", ["auth_key", "Auth_Key", "more"])
 def test_a_repeated_parameter_is_an_error(server: Server, again: str) -> None:
-    """2.1: one of them would go unsigned, somewhere."""
+    """One of them would go unsigned, somewhere."""
     caller = Caller(server)
     pairs = caller.sign("POST", caller.path(), BODY, extra={"more": "1"})
     value = dict(pairs)[again.lower()]

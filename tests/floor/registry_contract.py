@@ -44,7 +44,7 @@ class RegistryContract(ABC):
             assert (await registry.leave(*ROOM, "1.1")).last_socket
 
     async def test_joining_again_changes_nothing(self, registry: BaseRegistry) -> None:
-        """Assertions 58 and 102."""
+        """58, 102."""
         await registry.join(*ROOM, "1.1", member("1"))
         again = await registry.join(*ROOM, "1.1", member("1"))
         assert not again.first_socket
@@ -55,7 +55,7 @@ class RegistryContract(ABC):
     async def test_leaving_where_one_never_was_changes_nothing(
         self, registry: BaseRegistry
     ) -> None:
-        """Assertion 57."""
+        """57."""
         assert await registry.leave(*ROOM, "1.1") == Left(last_socket=False)
         await registry.join(*ROOM, "1.1", member("1"))
         assert await registry.leave(*ROOM, "2.2") == Left(last_socket=False, count=1)
@@ -63,7 +63,7 @@ class RegistryContract(ABC):
         assert await registry.leave(*ROOM, "1.1") == Left(last_socket=False)
 
     async def test_a_newcomer_sees_itself_and_the_others(self, registry: BaseRegistry) -> None:
-        """Assertions 81 and 82."""
+        """81, 82."""
         first = await registry.join(*ROOM, "1.1", member("1", {"name": "Ada"}))
         assert first.first_of_user
         assert dict(first.members) == {"1": {"name": "Ada"}}
@@ -79,7 +79,7 @@ class RegistryContract(ABC):
         assert not (await registry.leave("app", "private-c", "1.1")).last_of_user
 
     async def test_users_are_counted_not_their_sockets(self, registry: BaseRegistry) -> None:
-        """Assertions 87 and 88."""
+        """87, 88."""
         await registry.join(*ROOM, "1.1", member("1"))
         second = await registry.join(*ROOM, "1.2", member("1"))
         assert not second.first_of_user
@@ -91,13 +91,13 @@ class RegistryContract(ABC):
         assert dict(await registry.members(*ROOM)) == {}
 
     async def test_who_left_and_returns_is_new(self, registry: BaseRegistry) -> None:
-        """Assertion 103."""
+        """103."""
         await registry.join(*ROOM, "1.1", member("1"))
         await registry.leave(*ROOM, "1.1")
         assert (await registry.join(*ROOM, "1.1", member("1"))).first_of_user
 
     async def test_a_full_channel_takes_no_other_user(self, registry: BaseRegistry) -> None:
-        """Assertion 98."""
+        """98."""
         for number in ("1", "2"):
             await registry.join(*ROOM, f"{number}.1", member(number), max_members=2)
         with pytest.raises(PresenceFull) as problem:
@@ -110,7 +110,7 @@ class RegistryContract(ABC):
     async def test_a_full_channel_takes_another_socket_of_a_member(
         self, registry: BaseRegistry
     ) -> None:
-        """Assertion 99."""
+        """99."""
         await registry.join(*ROOM, "1.1", member("1"), max_members=1)
         joined = await registry.join(*ROOM, "1.2", member("1"), max_members=1)
         assert not joined.first_of_user
@@ -131,7 +131,7 @@ class RegistryContract(ABC):
         assert (await registry.occupancy("app", "c")).sockets == 3
 
     async def test_the_newest_sockets_info_is_shown(self, registry: BaseRegistry) -> None:
-        """Assertion 104."""
+        """104."""
         await registry.join(*ROOM, "1.1", member("1", "old"))
         await registry.join(*ROOM, "1.2", member("1", "new"))
         assert dict(await registry.members(*ROOM)) == {"1": "new"}
@@ -139,7 +139,7 @@ class RegistryContract(ABC):
         assert dict(await registry.members(*ROOM)) == {"1": "old"}
 
     async def test_a_socket_that_joins_again_is_the_newest(self, registry: BaseRegistry) -> None:
-        """Assertion 104."""
+        """104."""
         await registry.join(*ROOM, "1.1", member("1", "first"))
         await registry.join(*ROOM, "1.2", member("1", "second"))
         await registry.join(*ROOM, "1.1", member("1", "third"))
@@ -159,7 +159,7 @@ class RegistryContract(ABC):
         assert set(await registry.members(*ROOM)) == {"2"}
 
     async def test_applications_do_not_see_each_other(self, registry: BaseRegistry) -> None:
-        """Assertion 218."""
+        """218."""
         await registry.join(*ROOM, "1.1", member("1"))
         other = await registry.join("second", ROOM[1], "2.2", member("1"))
         assert other.first_socket
@@ -169,7 +169,7 @@ class RegistryContract(ABC):
         assert (await registry.occupancy(*ROOM)).sockets == 1
 
     async def test_channels_do_not_see_each_other(self, registry: BaseRegistry) -> None:
-        """Assertion 67."""
+        """67."""
         await registry.join("app", "presence-a", "1.1", member("1"))
         assert (await registry.join("app", "presence-A", "1.1", member("1"))).first_of_user
         await registry.leave("app", "presence-a", "1.1")

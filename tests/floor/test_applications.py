@@ -158,7 +158,7 @@ class TestOneEntry:
 class TestWhereTheyComeFrom:
     @override_settings(BROADCASTING={"APPLICATIONS": [ENTRY, {**ENTRY, "id": "2", "key": "other"}]})
     def test_they_are_found_by_key_and_by_id_as_they_are_written(self) -> None:
-        """Assertion 24."""
+        """24."""
         source = get_applications()
         first, second = source.all()
         assert source.by_key("app-key") == first

@@ -24,19 +24,19 @@ def refusal(protocol: Protocol, message: ClientEvent, now: float = 0) -> ClientE
 
 @pytest.mark.parametrize("switch", [True, "members"])
 def test_a_subscriber_may_whisper(connect: MakeProtocol, switch: Any) -> None:
-    """Assertion 122."""
+    """122."""
     protocol = connect("private-c", enable_client_events=switch)
     assert protocol.check_client_event(whisper(), now=0) is None
 
 
 def test_who_whispers_in_a_presence_channel_is_ours_to_say(connect: MakeProtocol) -> None:
-    """Assertions 101 and 133."""
+    """101, 133."""
     protocol = connect(members={"presence-c": Member(user_id="1")})
     assert protocol.check_client_event(whisper("presence-c"), now=0) == "1"
 
 
 def test_nobody_whispers_where_it_is_switched_off(connect: MakeProtocol) -> None:
-    """Assertion 124."""
+    """124."""
     problem = refusal(connect("private-c", enable_client_events=False), whisper())
     assert "not enabled" in problem.message
     assert problem.channel == "private-c"
@@ -44,13 +44,13 @@ def test_nobody_whispers_where_it_is_switched_off(connect: MakeProtocol) -> None
 
 @pytest.mark.parametrize("channel", ["private-d", "presence-c", "private-", "private-C"])
 def test_only_subscribers_whisper(connect: MakeProtocol, channel: str) -> None:
-    """Assertions 67, 125 and 136."""
+    """67, 125, 136."""
     problem = refusal(connect("private-c"), whisper(channel))
     assert "not subscribed" in problem.message
 
 
 def test_who_has_left_does_not_whisper(connect: MakeProtocol) -> None:
-    """Assertion 136."""
+    """136."""
     protocol = connect("private-c")
     del protocol.subscriptions["private-c"]
     refusal(protocol, whisper())
@@ -60,13 +60,13 @@ def test_who_has_left_does_not_whisper(connect: MakeProtocol) -> None:
 def test_public_and_encrypted_channels_carry_no_whispers(
     connect: MakeProtocol, channel: str
 ) -> None:
-    """Assertions 66 and 126."""
+    """66, 126."""
     problem = refusal(connect(channel), whisper(channel))
     assert "only private and presence" in problem.message
 
 
 def test_a_name_ends_at_its_limit(connect: MakeProtocol) -> None:
-    """Assertion 129."""
+    """129."""
     protocol = connect("private-c")
     protocol.check_client_event(whisper(event="client-" + "x" * 193), now=0)
     assert "longer than 200" in refusal(protocol, whisper(event="client-" + "x" * 194)).message
@@ -83,14 +83,14 @@ def test_a_name_ends_at_its_limit(connect: MakeProtocol) -> None:
     ids=["text", "letters of two bytes", "object", "list"],
 )
 def test_data_ends_at_10_240_bytes(connect: MakeProtocol, fits: Any, does_not: Any) -> None:
-    """Assertion 128: text counts as it is, the rest as compact JSON."""
+    """128: text counts as it is, the rest as compact JSON."""
     protocol = connect("private-c")
     protocol.check_client_event(whisper(data=fits), now=0)
     assert "larger than 10 KB" in refusal(protocol, whisper(data=does_not)).message
 
 
 def test_an_application_may_allow_more_or_less(connect: MakeProtocol) -> None:
-    """Assertion 220."""
+    """220."""
     big = connect("private-c", max_event_payload_kb=20)
     assert big.check_client_event(whisper(data="x" * 20_480), now=0) is None
     assert "longer than 8" in refusal(
@@ -117,14 +117,14 @@ def allowed(protocol: Protocol, attempts: int, now: float) -> int:
 
 
 def test_ten_a_second_and_the_rest_is_refused(connect: MakeProtocol) -> None:
-    """Assertion 130."""
+    """130."""
     protocol = connect("private-c")
     assert allowed(protocol, 15, now=0) == 10
     assert "more than 10 a second" in refusal(protocol, whisper()).message
 
 
 def test_a_second_later_ten_more(connect: MakeProtocol) -> None:
-    """Assertion 131."""
+    """131."""
     protocol = connect("private-c")
     assert allowed(protocol, 15, now=100) == 10
     assert allowed(protocol, 15, now=100.5) == 5
@@ -133,7 +133,7 @@ def test_a_second_later_ten_more(connect: MakeProtocol) -> None:
 
 
 def test_each_socket_has_its_own_budget(connect: MakeProtocol) -> None:
-    """Assertion 132."""
+    """132."""
     one, other = connect("private-c"), connect("private-c")
     assert allowed(one, 15, now=0) == 10
     assert allowed(other, 15, now=0) == 10

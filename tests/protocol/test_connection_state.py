@@ -22,12 +22,12 @@ class TestVersion:
     def test_the_last_four_versions_are_spoken_and_none_means_the_last(
         self, version: str | None
     ) -> None:
-        """Assertions 1, 11, 13 and 257."""
+        """1, 11, 13, 257."""
         check_version(version)
 
     @pytest.mark.parametrize("version", ["0", "1", "3", "8", "70", "999999999"])
     def test_others_are_not(self, version: str) -> None:
-        """Assertion 10."""
+        """10."""
         with pytest.raises(UnsupportedVersion):
             check_version(version)
 
@@ -35,7 +35,7 @@ class TestVersion:
         "version", ["", "abc", "7.0", "-7", "+7", " 7", "7\n", "²", "\u0667", "7" * 5_000]
     )
     def test_what_is_not_a_number_is_told_apart(self, version: str) -> None:
-        """Assertion 10."""
+        """10."""
         with pytest.raises(InvalidVersion):
             check_version(version)
 
@@ -48,19 +48,19 @@ class TestApplication:
         assert check_application(self.application, secure=secure) is self.application
 
     def test_none_is_refused(self) -> None:
-        """Assertion 7."""
+        """7."""
         with pytest.raises(UnknownApplication):
             check_application(None, secure=True)
 
     def test_a_disabled_one_is_refused_whether_the_socket_is_secure_or_not(self) -> None:
-        """Assertion 8, asked before assertion 9."""
+        """8, asked before 9."""
         disabled = Application(id="1", key="k", secret="s", enabled=False, require_tls=True)
         for secure in (True, False):
             with pytest.raises(ApplicationDisabled):
                 check_application(disabled, secure=secure)
 
     def test_one_for_tls_only_is_refused_without(self) -> None:
-        """Assertion 9."""
+        """9."""
         tls_only = Application(id="1", key="k", secret="s", require_tls=True)
         assert check_application(tls_only, secure=True) is tls_only
         with pytest.raises(TlsOnly):
@@ -69,7 +69,7 @@ class TestApplication:
 
 class TestSize:
     def test_a_frame_of_exactly_the_limit_passes(self, connect: MakeProtocol) -> None:
-        """Assertion 43."""
+        """43."""
         protocol = connect(max_message_size=len(PING))
         assert protocol.receive(PING, now=0) == Ping()
         with pytest.raises(MessageTooLarge):
@@ -91,7 +91,7 @@ class TestLiveness:
     """Time is a number: seconds of any steady clock."""
 
     def test_a_silent_peer_is_asked_after_the_activity_timeout(self, connect: MakeProtocol) -> None:
-        """Assertion 29."""
+        """29."""
         protocol = connect()
         assert not protocol.needs_ping(now=119.9, activity_timeout=120)
         assert protocol.needs_ping(now=120, activity_timeout=120)
@@ -102,19 +102,19 @@ class TestLiveness:
         assert not protocol.needs_ping(now=500, activity_timeout=120)
 
     def test_who_was_asked_and_stays_silent_is_gone(self, connect: MakeProtocol) -> None:
-        """Assertion 31."""
+        """31."""
         protocol = connect()
         protocol.pinged_at = 120
         assert not protocol.is_stale(now=149.9, pong_timeout=30)
         assert protocol.is_stale(now=150, pong_timeout=30)
 
     def test_who_was_never_asked_is_not_gone(self, connect: MakeProtocol) -> None:
-        """Assertion 32."""
+        """32."""
         assert not connect().is_stale(now=1_000_000, pong_timeout=30)
 
     @pytest.mark.parametrize("text", [PONG, PING, '{"event":"client-x","channel":"c","data":1}'])
     def test_any_message_proves_a_peer_alive(self, connect: MakeProtocol, text: str) -> None:
-        """Assertions 30, 32 and 33."""
+        """30, 32, 33."""
         protocol = connect()
         protocol.pinged_at = 120
         protocol.receive(text, now=149)
@@ -123,7 +123,7 @@ class TestLiveness:
         assert protocol.needs_ping(now=269, activity_timeout=120)
 
     def test_even_nonsense_proves_a_peer_alive(self, connect: MakeProtocol) -> None:
-        """Assertion 33."""
+        """33."""
         protocol = connect(max_message_size=100)
         for text, problem in [("nonsense", InvalidMessage), ("x" * 101, MessageTooLarge)]:
             protocol.pinged_at = 120
@@ -132,5 +132,5 @@ class TestLiveness:
             assert not protocol.is_stale(now=1_000, pong_timeout=30)
 
     def test_a_pong_that_nobody_asked_for_is_fine(self, connect: MakeProtocol) -> None:
-        """Assertion 34."""
+        """34."""
         assert connect().receive(PONG, now=1) == Pong()

@@ -35,7 +35,7 @@ REFUSALS = {
 def test_a_refused_socket_is_closed_with_the_code_it_was_told(
     refusal: type[HandshakeRefused], code: int
 ) -> None:
-    """Assertions 7, 8, 9, 10, 14, 16, 21 and 31: each its number."""
+    """Each has the number that Pusher gives it."""
     problem = refusal()
     assert (problem.code, problem.close_code) == (code, code)
 
@@ -48,17 +48,17 @@ def test_no_refusal_was_forgotten_here() -> None:
 def test_a_refusal_says_why_in_what_a_close_frame_can_carry(
     refusal: type[HandshakeRefused],
 ) -> None:
-    """Assertion 25. A reason may take 123 bytes."""
+    """25. A reason may take 123 bytes."""
     assert 0 < len(refusal().message.encode()) <= 123
 
 
 def test_a_frame_that_is_too_large_ends_the_socket() -> None:
-    """Assertion 43."""
+    """43."""
     assert errors.MessageTooLarge().close_code == 1009
 
 
 def test_a_binary_frame_ends_the_socket() -> None:
-    """Assertion 42."""
+    """42."""
     assert errors.BinaryFrame().close_code == 1003
 
 
@@ -76,7 +76,7 @@ def test_a_binary_frame_ends_the_socket() -> None:
 def test_what_is_wrong_with_one_message_leaves_the_socket_open(
     problem: type[ProtocolError], code: int | None
 ) -> None:
-    """Assertions 37 to 40, 71 and 130."""
+    """37-40, 71, 130."""
     assert problem().code == code
     assert problem().close_code is None
 

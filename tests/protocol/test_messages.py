@@ -17,34 +17,34 @@ def frame(event: str, **rest: Any) -> str:
 class TestWhatClientsSend:
     @pytest.mark.parametrize("rest", [{}, {"data": {}}, {"data": "{}"}, {"data": None}])
     def test_a_ping_may_carry_anything(self, rest: dict[str, Any]) -> None:
-        """Assertions 26 and 27."""
+        """26, 27."""
         assert messages.decode(frame("pusher:ping", **rest)) == Ping()
 
     @pytest.mark.parametrize("rest", [{}, {"data": {}}, {"data": "{}"}])
     def test_a_pong_may_carry_anything(self, rest: dict[str, Any]) -> None:
-        """Assertion 34."""
+        """34."""
         assert messages.decode(frame("pusher:pong", **rest)) == Pong()
 
     @pytest.mark.parametrize("auth", [{}, {"auth": None}])
     def test_a_subscription_without_auth_has_none(self, auth: dict[str, None]) -> None:
-        """Assertion 51."""
+        """51."""
         text = frame("pusher:subscribe", data={"channel": "c", **auth})
         assert messages.decode(text) == Subscribe(channel="c")
 
     def test_an_empty_auth_is_kept(self) -> None:
-        """Assertion 50: pusher-js sends it for public channels."""
+        """50: pusher-js sends it for public channels."""
         text = frame("pusher:subscribe", data={"channel": "c", "auth": ""})
         assert messages.decode(text) == Subscribe(channel="c", auth="")
 
     def test_a_subscription_keeps_its_channel_data_as_it_was_written(self) -> None:
-        """Assertion 94: what was signed is the text, not the value."""
+        """94: what was signed is the text, not the value."""
         data = {"channel": "presence-c", "auth": "k:s", "channel_data": '{ "user_id" : 1 }'}
         assert messages.decode(frame("pusher:subscribe", data=data)) == Subscribe(
             channel="presence-c", auth="k:s", channel_data='{ "user_id" : 1 }'
         )
 
     def test_channel_data_may_be_null(self) -> None:
-        """Assertion 256."""
+        """256."""
         data = {"channel": "private-c", "auth": "k:s", "channel_data": None}
         assert messages.decode(frame("pusher:subscribe", data=data)) == Subscribe(
             channel="private-c", auth="k:s"
@@ -52,7 +52,7 @@ class TestWhatClientsSend:
 
     @pytest.mark.parametrize("event", ["pusher:subscribe", "pusher:unsubscribe"])
     def test_data_may_be_a_json_string(self, event: str) -> None:
-        """Assertion 46."""
+        """46."""
         message = messages.decode(frame(event, data='{"channel":"c"}'))
         assert isinstance(message, Subscribe | Unsubscribe)
         assert message.channel == "c"
@@ -63,14 +63,14 @@ class TestWhatClientsSend:
 
     @pytest.mark.parametrize("data", [{"a": [1]}, "text", 1, 1.5, [], None, True, ""])
     def test_a_client_event_keeps_its_data_and_the_type_of_it(self, data: Any) -> None:
-        """Assertions 122 and 123."""
+        """122, 123."""
         message = messages.decode(frame("client-x", channel="private-c", data=data))
         assert message == ClientEvent(event="client-x", channel="private-c", data=data)
         assert isinstance(message, ClientEvent)
         assert type(message.data) is type(data)
 
     def test_other_keys_of_a_client_event_are_left_behind(self) -> None:
-        """Assertions 133, 134 and 137: a forged user_id above all."""
+        """133, 134, 137: a forged user_id above all."""
         text = frame("client-x", channel="private-c", data=1, user_id="7", socket_id="1.1")
         message = messages.decode(text)
         assert isinstance(message, ClientEvent)
@@ -78,7 +78,7 @@ class TestWhatClientsSend:
         assert relayed == '{"event":"client-x","data":1,"channel":"private-c"}'
 
     def test_names_are_told_apart_by_case(self) -> None:
-        """Assertion 67."""
+        """67."""
         upper = messages.decode(frame("pusher:subscribe", data={"channel": "C"}))
         assert upper != messages.decode(frame("pusher:subscribe", data={"channel": "c"}))
 
@@ -92,19 +92,19 @@ class TestWhatClientsGetWrong:
         ids=lambda text: text[:20],
     )  # fmt: skip
     def test_what_is_not_json_is_refused(self, text: str) -> None:
-        """Assertion 37."""
+        """37."""
         with pytest.raises(InvalidMessage, match="Invalid JSON"):
             messages.decode(text)
 
     @pytest.mark.parametrize("text", ["[]", "1", "null", '"pusher:ping"', "true", "[{}]"])
     def test_what_is_not_an_object_is_refused(self, text: str) -> None:
-        """Assertion 38."""
+        """38."""
         with pytest.raises(InvalidMessage, match="must be a JSON object"):
             messages.decode(text)
 
     @pytest.mark.parametrize("event", ["", '"data":{}', '"event":null', '"event":1', '"event":[]'])
     def test_an_object_without_an_event_is_refused(self, event: str) -> None:
-        """Assertion 39."""
+        """39."""
         with pytest.raises(InvalidMessage, match="string 'event'"):
             messages.decode(f"{{{event}}}")
 
@@ -114,20 +114,20 @@ class TestWhatClientsGetWrong:
          "pusher:ping ", "pusher:signin_success", "pusher:subscription_succeeded"],
     )  # fmt: skip
     def test_an_unknown_event_is_refused(self, event: str) -> None:
-        """Assertions 40 and 127."""
+        """40, 127."""
         with pytest.raises(InvalidMessage, match="Unknown event"):
             messages.decode(frame(event, channel="private-c", data={}))
 
     @pytest.mark.parametrize("event", ["member_added", "member_removed", "subscription_succeeded"])
     def test_the_servers_own_events_are_not_a_clients_to_send(self, event: str) -> None:
-        """Assertion 41."""
+        """41."""
         with pytest.raises(InvalidMessage):
             messages.decode(frame(f"pusher_internal:{event}", channel="presence-c", data="{}"))
 
     @pytest.mark.parametrize("event", ["pusher:subscribe", "pusher:unsubscribe"])
     @pytest.mark.parametrize("channel", [{}, {"channel": 1}, {"channel": None}, {"channel": {}}])
     def test_a_channel_must_be_text(self, event: str, channel: dict[str, Any]) -> None:
-        """Assertion 47."""
+        """47."""
         with pytest.raises(InvalidMessage, match=f"{event} must have a string 'channel'"):
             messages.decode(frame(event, data=channel))
 
@@ -152,7 +152,7 @@ class TestWhatClientsGetWrong:
         "rest", [{}, {"channel": "c"}, {"data": 1}, {"channel": 1, "data": 1}, {"channel": None}]
     )
     def test_a_client_event_needs_channel_and_data(self, rest: dict[str, Any]) -> None:
-        """Assertion 135."""
+        """135."""
         with pytest.raises(InvalidMessage, match="string 'channel' and 'data'"):
             messages.decode(frame("client-x", **rest))
 
@@ -183,10 +183,10 @@ class TestWhatClientsGetWrong:
 
 
 class TestWhatServersSend:
-    """Assertion 258: compact JSON, keys in the order event, data, channel."""
+    """258: compact JSON, keys in the order event, data, channel."""
 
     def test_the_greeting_has_its_data_as_a_string(self) -> None:
-        """Assertions 1 and 2."""
+        """1, 2."""
         assert messages.connection_established("123.456", 120) == (
             '{"event":"pusher:connection_established",'
             '"data":"{\\"socket_id\\":\\"123.456\\",\\"activity_timeout\\":120}"}'
@@ -197,25 +197,25 @@ class TestWhatServersSend:
         assert messages.PONG == '{"event":"pusher:pong","data":"{}"}'
 
     def test_a_public_or_private_channel_is_answered_with_an_empty_object(self) -> None:
-        """Assertion 50."""
+        """50."""
         assert messages.subscription_succeeded("c") == (
             '{"event":"pusher_internal:subscription_succeeded","data":"{}","channel":"c"}'
         )
 
     def test_a_presence_channel_is_answered_with_who_is_there(self) -> None:
-        """Assertions 81 and 92: ids that count from 0 must not make it a list."""
+        """81, 92: ids that count from 0 must not make it a list."""
         text = messages.subscription_succeeded("presence-c", {"0": {"name": "A"}, "1": None})
         assert json.loads(json.loads(text)["data"]) == {
             "presence": {"count": 2, "ids": ["0", "1"], "hash": {"0": {"name": "A"}, "1": None}}
         }
 
     def test_nobody_is_an_empty_object_too(self) -> None:
-        """Assertion 91."""
+        """91."""
         text = messages.subscription_succeeded("presence-c", {})
         assert json.loads(text)["data"] == '{"presence":{"count":0,"ids":[],"hash":{}}}'
 
     def test_a_members_coming_and_going_are_strings(self) -> None:
-        """Assertions 82, 84 and 85."""
+        """82, 84, 85."""
         assert messages.member_added("presence-c", "2", {"name": "B"}) == (
             '{"event":"pusher_internal:member_added",'
             '"data":"{\\"user_id\\":\\"2\\",\\"user_info\\":{\\"name\\":\\"B\\"}}",'
@@ -227,14 +227,14 @@ class TestWhatServersSend:
         )
 
     def test_user_info_round_trips_whatever_it_holds(self) -> None:
-        """Assertion 107."""
+        """107."""
         info = {"name": 'Zoë "Z" \N{CAT FACE} \u2028 \\ </script>'}
         added = json.loads(messages.member_added("presence-c", "1", info))
         assert json.loads(added["data"])["user_info"] == info
 
     @pytest.mark.parametrize("data", ["hello", "", '{ "a" :\t"\\u00e9" }', "null", '"x"', "{}"])
     def test_a_programs_data_is_the_same_string_for_the_client(self, data: str) -> None:
-        """Assertions 52, 53, 54 and 141."""
+        """52, 53, 54, 141."""
         assert json.loads(messages.event("e", "c", data))["data"] == data
 
     def test_an_event_names_its_channel_last(self) -> None:
@@ -243,7 +243,7 @@ class TestWhatServersSend:
         )
 
     def test_an_event_of_a_member_says_whose_it_is(self) -> None:
-        """Assertion 101."""
+        """101."""
         assert messages.event("client-x", "presence-c", None, "1") == (
             '{"event":"client-x","data":null,"channel":"presence-c","user_id":"1"}'
         )
@@ -254,20 +254,20 @@ class TestWhatServersSend:
         )
 
     def test_an_error_about_a_channel_names_it(self) -> None:
-        """Assertion 71."""
+        """71."""
         assert messages.error(SubscriptionRefused("No", channel="private-c")) == (
             '{"event":"pusher:error","data":{"message":"No","code":4009},"channel":"private-c"}'
         )
 
     def test_a_refused_subscription_is_told_in_the_words_of_echo(self) -> None:
-        """Assertion 76."""
+        """76."""
         assert messages.subscription_error(SubscriptionRefused("No", channel="private-c")) == (
             '{"event":"pusher:subscription_error",'
             '"data":{"type":"AuthError","error":"No","status":401},"channel":"private-c"}'
         )
 
     def test_a_full_channel_is_told_in_the_words_of_echo(self) -> None:
-        """Assertion 98."""
+        """98."""
         data = json.loads(messages.subscription_error(PresenceFull(channel="presence-c")))["data"]
         assert data == {
             "type": "LimitReached",

@@ -16,7 +16,7 @@ from broadcasting.protocol.names import (
     "name", ["c", "C", "orders.1", "private-App.Models.User.1", "a_-=@,.;Z9", "-", "0"]
 )
 def test_names_of_pushers_alphabet_are_channels(name: str) -> None:
-    """Assertion 62."""
+    """62."""
     assert is_channel_name(name)
 
 
@@ -26,13 +26,13 @@ def test_names_of_pushers_alphabet_are_channels(name: str) -> None:
      "a{b}", "a%20", "a'b", 'a"b', "\u0661"],
 )  # fmt: skip
 def test_other_names_are_not(name: str) -> None:
-    """Assertion 63."""
+    """63."""
     assert not is_channel_name(name)
 
 
 @pytest.mark.parametrize("name", ["#", "#server-to-user-1", "#anything", "private-#a"])
 def test_names_with_a_hash_are_reserved(name: str) -> None:
-    """Assertion 65."""
+    """65."""
     assert not is_channel_name(name)
 
 
@@ -44,13 +44,13 @@ def test_what_is_not_text_is_no_name(name: object) -> None:
 
 
 def test_a_channel_name_ends_at_200_characters() -> None:
-    """Assertion 64."""
+    """64."""
     assert is_channel_name("c" * 200)
     assert not is_channel_name("c" * 201)
 
 
 def test_an_application_may_be_stricter() -> None:
-    """Assertion 64, Pusher's own limit."""
+    """64, Pusher's own limit."""
     assert is_channel_name("c" * 164, 164)
     assert not is_channel_name("c" * 165, 164)
 
@@ -61,7 +61,7 @@ def test_an_application_may_be_stricter() -> None:
      "encrypted-x", "presenc-x", "", "client-x"],
 )  # fmt: skip
 def test_a_prefix_counts_with_its_hyphen_and_at_the_beginning(name: str) -> None:
-    """Assertions 66 and 67."""
+    """66, 67."""
     assert kind_of(name) is ChannelKind.PUBLIC
     assert not kind_of(name).guarded
 
@@ -80,7 +80,7 @@ def test_a_prefix_counts_with_its_hyphen_and_at_the_beginning(name: str) -> None
     ],
 )
 def test_the_longest_prefix_wins_and_asks_for_a_signature(name: str, kind: ChannelKind) -> None:
-    """Assertion 80 for the encrypted ones."""
+    """80, for the encrypted ones."""
     assert kind_of(name) is kind
     assert kind_of(name).guarded
 
@@ -115,14 +115,14 @@ def test_an_event_is_not_empty_reserved_or_long(name: str) -> None:
 
 
 def test_an_event_name_ends_at_200_characters() -> None:
-    """Assertion 129, for programs."""
+    """129, for programs."""
     assert is_event_name("e" * 200)
     assert not is_event_name("e" * 11, 10)
 
 
 @pytest.mark.parametrize("text", ["1.1", "123456.789012", "0.0", "9" * 31 + "." + "9" * 32])
 def test_a_socket_id_is_two_numbers(text: str) -> None:
-    """Assertion 3."""
+    """3."""
     assert is_socket_id(text)
 
 

@@ -88,13 +88,13 @@ def answer(text: str) -> None:
 
 @given(any_text)
 def test_any_text_is_a_message_or_a_protocol_error(text: str) -> None:
-    """Assertion 37."""
+    """37."""
     answer(text)
 
 
 @given(any_json.map(json.dumps))
 def test_any_json_is_a_message_or_a_protocol_error(text: str) -> None:
-    """Assertion 38."""
+    """38."""
     answer(text)
 
 
@@ -102,7 +102,7 @@ def test_any_json_is_a_message_or_a_protocol_error(text: str) -> None:
 def test_anything_like_a_message_is_one_or_a_protocol_error(
     frame: dict[str, Any], ascii_only: bool
 ) -> None:
-    """Assertions 39, 40, 47 and 48."""
+    """39, 40, 47, 48."""
     answer(json.dumps(frame, ensure_ascii=ascii_only))
 
 
@@ -113,7 +113,7 @@ def test_anything_like_json_is_a_message_or_a_protocol_error(text: str) -> None:
 
 @given(any_json, st.sampled_from(["private-c", "presence-c"]))
 def test_a_whisper_arrives_as_it_was_sent(data: Any, channel: str) -> None:
-    """Assertions 122 and 123: as UTF-8, and JSON that browsers read."""
+    """122, 123: as UTF-8, and JSON that browsers read."""
     sent = json.dumps({"event": "client-x", "channel": channel, "data": data})
     protocol = connection()
     message = protocol.receive(sent, now=1)
@@ -134,7 +134,7 @@ def test_what_is_encoded_decodes_to_the_same(value: Any) -> None:
 
 @given(st.text())
 def test_a_programs_data_arrives_byte_for_byte(data: str) -> None:
-    """Assertions 52 to 54."""
+    """52-54."""
     received = json.loads(messages.event("e", "c", data).encode())
     assert received == {"event": "e", "data": data, "channel": "c"}
 
@@ -149,7 +149,7 @@ def test_what_may_come_in_may_go_out(depth: int, brackets: tuple[str, str]) -> N
 
 @given(any_text)
 def test_a_channel_name_has_one_kind_and_one_base(name: str) -> None:
-    """Assertion 66."""
+    """66."""
     kind = kind_of(name)
     assert kind.value + base_name(name) == name
     assert kind.guarded == name.startswith(("private-", "presence-"))
@@ -157,7 +157,7 @@ def test_a_channel_name_has_one_kind_and_one_base(name: str) -> None:
 
 @given(any_text | st.from_regex(r"[A-Za-z0-9_\-=@,.;]{1,210}", fullmatch=True))
 def test_a_channel_name_is_what_pushers_grammar_says(name: str) -> None:
-    """Assertions 62 to 64."""
+    """62-64."""
     alphabet = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-=@,.;")
     assert is_channel_name(name) == (1 <= len(name) <= 200 and set(name) <= alphabet)
 
@@ -179,7 +179,7 @@ def test_a_socket_id_holds_nothing_that_could_end_it(text: str) -> None:
 
 @given(any_text)
 def test_any_protocol_version_is_taken_or_refused(version: str) -> None:
-    """Assertion 10."""
+    """10."""
     try:
         check_version(version)
     except (InvalidVersion, UnsupportedVersion):
@@ -199,7 +199,7 @@ def test_the_order_of_parameters_does_not_change_a_requests_signature(
 
 @given(any_text, any_text)
 def test_no_text_makes_verifying_fail_in_another_way_than_no(text: str, auth: str) -> None:
-    """Assertion 74."""
+    """74."""
     assert not signing.verify_authorization(APPLICATION, text, auth)
     assert not signing.verify_authorization(APPLICATION, text, f"app-key:{auth}")
     assert not signing.verify(APPLICATION.secrets, text, auth)
@@ -209,7 +209,7 @@ def test_no_text_makes_verifying_fail_in_another_way_than_no(text: str, auth: st
 def test_what_was_signed_verifies_and_with_another_secret_it_does_not(
     text: str, secret: str, other: str
 ) -> None:
-    """Assertion 72."""
+    """72."""
     signature = signing.sign(secret, text)
     assert signing.verify([other, secret], text, signature)
     # HMAC pads a short key with zeros, so one that ends in them is the same key.
@@ -238,7 +238,7 @@ def test_no_two_subscriptions_share_a_signed_text(
 def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(
     limit: int, times: list[float]
 ) -> None:
-    """Assertion 130, even for a clock that goes backwards."""
+    """130, even for a clock that goes backwards."""
     bucket = TokenBucket(limit, now=0)
     passed = sum(bucket.allow(now) for now in times)
     elapsed = max(times, default=0)
@@ -247,7 +247,7 @@ def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(
 
 @given(st.integers(1, 50), st.floats(0, 1e9))
 def test_a_second_of_silence_fills_a_bucket(limit: int, start: float) -> None:
-    """Assertion 131."""
+    """131."""
     bucket = TokenBucket(limit, now=start)
     while bucket.allow(start):
         pass

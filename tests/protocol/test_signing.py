@@ -136,7 +136,7 @@ VECTORS = [
 def test_published_signatures_are_made_and_verified(
     application: Application, text: str | bytes, signature: str
 ) -> None:
-    """Assertion 70."""
+    """70."""
     assert signing.sign(application.secret, text) == signature
     assert signing.verify(application.secrets, text, signature)
 
@@ -150,7 +150,7 @@ def verified(auth: str | None, text: str = TEXT, application: Application = OURS
 
 
 def test_what_the_auth_endpoint_answers_is_what_the_server_takes() -> None:
-    """Assertion 69."""
+    """69."""
     assert signing.authorization(OURS, TEXT) == f"app-key:{SIGNATURE}"
     assert verified(signing.authorization(OURS, TEXT))
 
@@ -165,18 +165,18 @@ def test_what_the_auth_endpoint_answers_is_what_the_server_takes() -> None:
     ],
 )
 def test_a_signature_is_good_for_one_socket_and_one_channel(text: str) -> None:
-    """Assertion 72."""
+    """72."""
     assert not verified(f"app-key:{SIGNATURE}", text)
 
 
 def test_another_applications_secret_does_not_sign_for_this_one() -> None:
-    """Assertions 72 and 219."""
+    """72, 219."""
     assert not verified(f"app-key:{signing.sign('second-secret', TEXT)}")
 
 
 @pytest.mark.parametrize("key", ["second-key", "App-Key", "app-key ", "", "app", "app-keyy"])
 def test_another_key_in_front_of_a_good_signature_is_refused(key: str) -> None:
-    """Assertion 73."""
+    """73."""
     assert not verified(f"{key}:{SIGNATURE}")
 
 
@@ -188,17 +188,17 @@ def test_another_key_in_front_of_a_good_signature_is_refused(key: str) -> None:
      "app-key:é", "é:app", "app-key:\ud800", "\ud800:x"],
 )  # fmt: skip
 def test_what_is_not_a_key_a_colon_and_a_signature_is_refused(auth: str | None) -> None:
-    """Assertion 74."""
+    """74."""
     assert not verified(auth)
 
 
 def test_hex_is_lower_case() -> None:
-    """Assertion 75."""
+    """75."""
     assert not verified(f"app-key:{SIGNATURE.upper()}")
 
 
 def test_a_retired_secret_still_verifies_and_no_longer_signs() -> None:
-    """Assertion 222."""
+    """222."""
     rotated = Application(id="app", key="app-key", secret="new", previous_secret="app-secret")
     assert verified(f"app-key:{SIGNATURE}", application=rotated)
     assert verified(f"app-key:{signing.sign('new', TEXT)}", application=rotated)

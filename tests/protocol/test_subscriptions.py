@@ -28,21 +28,21 @@ def joining(protocol: Protocol, data: Any) -> Member | None:
 class TestChannelsWithoutSecrets:
     @pytest.mark.parametrize("auth", [None, "", "anything"])
     def test_a_public_channel_asks_for_nothing(self, connect: MakeProtocol, auth: str) -> None:
-        """Assertions 50 and 51."""
+        """50, 51."""
         assert connect().authorize(Subscribe(channel="c", auth=auth)) is None
 
     @pytest.mark.parametrize("channel", ["privateer", "my-private-x", "presence", "cached"])
     def test_a_prefix_without_its_hyphen_asks_for_nothing(
         self, connect: MakeProtocol, channel: str
     ) -> None:
-        """Assertion 66."""
+        """66."""
         assert connect().authorize(Subscribe(channel=channel)) is None
 
     @pytest.mark.parametrize("channel", ["", " ", "a/b", "a:b", "a!", "é", "#all", "c\n", "\ud800"])
     def test_a_name_outside_the_grammar_is_refused(
         self, connect: MakeProtocol, channel: str
     ) -> None:
-        """Assertions 63 and 65."""
+        """63, 65."""
         with pytest.raises(InvalidChannel) as problem:
             connect().authorize(Subscribe(channel=channel))
         assert problem.value.channel == channel
@@ -51,7 +51,7 @@ class TestChannelsWithoutSecrets:
     def test_a_name_that_is_too_long_is_refused_and_not_repeated_in_full(
         self, connect: MakeProtocol
     ) -> None:
-        """Assertion 64."""
+        """64."""
         protocol = connect()
         assert protocol.authorize(Subscribe(channel="c" * 200)) is None
         with pytest.raises(InvalidChannel) as problem:
@@ -59,7 +59,7 @@ class TestChannelsWithoutSecrets:
         assert problem.value.channel == "c" * 200
 
     def test_an_application_may_allow_less(self, connect: MakeProtocol) -> None:
-        """Assertion 64, strict."""
+        """64, strict."""
         protocol = connect(max_channel_name_length=164)
         assert protocol.authorize(Subscribe(channel="c" * 164)) is None
         with pytest.raises(InvalidChannel):
@@ -74,14 +74,14 @@ class TestChannelsWithoutSecrets:
 class TestGuardedChannels:
     @pytest.mark.parametrize("channel", ["private-x", "private-encrypted-x", "private-"])
     def test_a_good_signature_opens_it(self, connect: MakeProtocol, channel: str) -> None:
-        """Assertions 69 and 80."""
+        """69, 80."""
         protocol = connect()
         assert protocol.authorize(signed(protocol, channel)) is None
 
     @pytest.mark.parametrize("channel", ["private-x", "private-encrypted-x", "presence-x"])
     @pytest.mark.parametrize("auth", [None, "", "app-key", "app-key:" + "0" * 64, "x:y"])
     def test_nothing_else_does(self, connect: MakeProtocol, channel: str, auth: str) -> None:
-        """Assertions 71, 74 and 80."""
+        """71, 74, 80."""
         with pytest.raises(SubscriptionRefused) as problem:
             connect().authorize(Subscribe(channel=channel, auth=auth))
         assert problem.value.channel == channel
@@ -89,27 +89,27 @@ class TestGuardedChannels:
         assert (problem.value.kind, problem.value.status) == ("AuthError", 401)
 
     def test_another_sockets_signature_does_not(self, connect: MakeProtocol) -> None:
-        """Assertion 72."""
+        """72."""
         protocol = connect()
         with pytest.raises(SubscriptionRefused):
             protocol.authorize(signed(protocol, "private-x", socket_id="123.457"))
 
     def test_another_channels_signature_does_not(self, connect: MakeProtocol) -> None:
-        """Assertion 72."""
+        """72."""
         protocol = connect()
         auth = signed(protocol, "private-x").auth
         with pytest.raises(SubscriptionRefused):
             protocol.authorize(Subscribe(channel="private-y", auth=auth))
 
     def test_a_refusal_does_not_spoil_the_next_attempt(self, connect: MakeProtocol) -> None:
-        """Assertion 77."""
+        """77."""
         protocol = connect()
         with pytest.raises(SubscriptionRefused):
             protocol.authorize(Subscribe(channel="private-x", auth="app-key:no"))
         assert protocol.authorize(signed(protocol, "private-x")) is None
 
     def test_a_refusal_does_not_say_what_would_have_been_right(self, connect: MakeProtocol) -> None:
-        """Assertion 78."""
+        """78."""
         protocol = connect()
         _, _, signature = str(signed(protocol, "private-x").auth).partition(":")
         with pytest.raises(SubscriptionRefused) as problem:
@@ -130,7 +130,7 @@ class TestGuardedChannels:
 
 class TestMembers:
     def test_a_member_is_a_user_and_what_is_shown_of_them(self, connect: MakeProtocol) -> None:
-        """Assertion 81."""
+        """81."""
         info = {"name": "Ada", "tags": [1, None]}
         assert joining(connect(), {"user_id": "1", "user_info": info}) == Member(
             user_id="1", user_info=info
@@ -142,19 +142,19 @@ class TestMembers:
     def test_ids_are_text_whatever_they_were(
         self, connect: MakeProtocol, given: Any, kept: str
     ) -> None:
-        """Assertions 89 and 261."""
+        """89, 261."""
         assert joining(connect(), {"user_id": given}) == Member(user_id=kept)
 
     @pytest.mark.parametrize("data", [{}, {"user_info": None}])
     def test_a_member_may_show_nothing(self, connect: MakeProtocol, data: dict[str, Any]) -> None:
-        """Assertion 90."""
+        """90."""
         member = joining(connect(), {"user_id": "1", **data})
         assert member is not None
         assert member.user_info is None
 
     @pytest.mark.parametrize("info", ["text", 1, [], {}, False, 'ü "\\ \N{CAT FACE}'])
     def test_a_member_may_show_anything(self, connect: MakeProtocol, info: Any) -> None:
-        """Assertion 107."""
+        """107."""
         assert joining(connect(), {"user_id": "1", "user_info": info}) == Member(
             user_id="1", user_info=info
         )
@@ -166,7 +166,7 @@ class TestMembers:
     def test_the_text_may_be_written_in_any_way(
         self, connect: MakeProtocol, channel_data: str
     ) -> None:
-        """Assertion 94."""
+        """94."""
         protocol = connect()
         member = protocol.authorize(signed(protocol, "presence-c", channel_data))
         assert member is not None
@@ -176,7 +176,7 @@ class TestMembers:
     def test_a_byte_changed_after_signing_is_refused(
         self, connect: MakeProtocol, change: tuple[str, str]
     ) -> None:
-        """Assertion 93."""
+        """93."""
         protocol = connect()
         message = signed(protocol, "presence-c", '{"user_id": "1", "user_info": "Ada"}')
         forged = str(message.channel_data).replace(*change)
@@ -195,7 +195,7 @@ class TestMembers:
     def test_presence_needs_to_know_who_it_is(
         self, connect: MakeProtocol, channel_data: str | None
     ) -> None:
-        """Assertion 95."""
+        """95."""
         protocol = connect()
         with pytest.raises(InvalidMember) as problem:
             protocol.authorize(signed(protocol, "presence-c", channel_data))
@@ -208,17 +208,17 @@ class TestMembers:
     def test_an_id_is_short_text_or_a_whole_number(
         self, connect: MakeProtocol, user_id: Any
     ) -> None:
-        """Assertion 100."""
+        """100."""
         with pytest.raises(InvalidMember, match="1 to 128 characters"):
             joining(connect(), {"user_id": user_id})
 
     def test_an_id_ends_at_128_characters(self, connect: MakeProtocol) -> None:
-        """Assertion 100."""
+        """100."""
         for user_id in ("u" * 128, int("9" * 128)):
             assert joining(connect(), {"user_id": user_id}) == Member(user_id=str(user_id))
 
     def test_what_is_shown_ends_at_its_limit_in_bytes(self, connect: MakeProtocol) -> None:
-        """Assertion 100. A letter with an accent is two bytes."""
+        """100. A letter with an accent is two bytes."""
         protocol = connect(max_presence_member_size_kb=1)
         fits = {"name": "é" * ((1024 - len('{"name":""}')) // 2)}
         assert joining(protocol, {"user_id": "1", "user_info": fits})

@@ -1,0 +1,151 @@
+"""The page of ``docs/`` that says what of the protocol holds, and which test proves it.
+
+A docstring that begins with numbers says what its test proves: ``81-85, 91, 105.``, then
+nothing, or whatever else is to be said. The rest stands in ``assertions.toml``.
+
+``python -m tests.conformance.page`` writes the page anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TESTS = HERE.parent
+PAGE = TESTS.parent / "docs" / "reference" / "conformance.md"
+STATEMENTS = HERE / "assertions.toml"
+
+_NUMBERS = re.compile(r"(\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)(?:$|[.:;](?!\d)|, (?!\d|and ))")
+
+HEAD = """\
+# Conformance
+
+What a Pusher-protocol server owes its clients, number by number, and the tests that prove it
+here. This page is made from the tests. They run against `websockets_serve` and against Daphne.
+
+*By* says who demands it: **Pusher**, as its documentation and pusher-js do; **Laravel Echo**, as
+Echo and Reverb do; **our choice**, where servers differ or nothing is written; **fault**, what
+must hold when something breaks. What we do differently, and why, stands in italics.
+
+A test's name is given as words: *a ping is answered* is `test_a_ping_is_answered`, in the file
+under `tests/` that stands before it. {proved} of {all} are proved; the others say why not.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """One number: what holds, and why it has no test if it has none."""
+
+    no: int
+    by: str
+    says: str
+    ours: str = ""
+    later: str = ""
+    """What has to come first."""
+
+    not_run: str = ""
+    """What cannot run in the suite, and what stands in for it."""
+
+
+@dataclass(frozen=True, order=True)
+class Proof:
+    """One test: its file, from ``tests/`` on, and its name within."""
+
+    file: str
+    name: str
+
+
+class BadNumbers(ValueError):
+    """A docstring begins like a list of numbers and is none."""
+
+
+def numbers_of(docstring: str) -> list[int]:
+    """Return what a docstring says that its test proves."""
+    if not docstring[:1].isdigit():
+        if re.match(r"Assertions? \d", docstring):
+            raise BadNumbers(docstring)
+        return []
+    found = _NUMBERS.match(docstring)
+    if found is None:
+        raise BadNumbers(docstring)
+    numbers: list[int] = []
+    for part in found[1].split(", "):
+        first, _, last = part.partition("-")
+        span = range(int(first), int(last or first) + 1)
+        if not span:
+            raise BadNumbers(docstring)
+        numbers += span
+    return numbers
+
+
+def subjects() -> dict[str, list[Assertion]]:
+    """Return the assertions under their headings, as the data file has them."""
+    content = tomllib.loads(STATEMENTS.read_text(encoding="utf-8"))
+    return {
+        subject["title"]: [Assertion(**fields) for fields in subject["assertions"]]
+        for subject in content["subjects"]
+    }
+
+
+def proofs() -> Mapping[int, list[Proof]]:
+    """Return the tests of each number, those over a real socket first."""
+    found: dict[int, list[Proof]] = defaultdict(list)
+    elsewhere = sorted(set(TESTS.rglob("*.py")) - set(HERE.glob("*.py")))
+    for path in [*sorted(HERE.glob("*.py")), *elsewhere]:
+        if "node_modules" in path.parts:
+            continue
+        file = path.relative_to(TESTS).as_posix()
+        for name, docstring in _docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+            for number in numbers_of(docstring):
+                found[number].append(Proof(file, name))
+    return found
+
+
+def render() -> str:
+    """Return the page."""
+    known, tests = subjects(), proofs()
+    numbers = [assertion.no for subject in known.values() for assertion in subject]
+    proved = sum(number in tests for number in numbers)
+    parts = [HEAD.format(proved=proved, all=len(numbers))]
+    for title, assertions in known.items():
+        parts.append(
+            f"## {title}\n\n| No. | By | What holds | Proved by |\n| --- | --- | --- | --- |"
+        )
+        parts += [_row(assertion, tests.get(assertion.no, [])) for assertion in assertions]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _docstrings(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.ClassDef(name=name):
+                yield prefix + name, ast.get_docstring(child) or ""
+                yield from _docstrings(child, f"{prefix}{name}: ")
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                if name.startswith("test_"):
+                    words = name.removeprefix("test_").replace("_", " ")
+                    yield prefix + words, ast.get_docstring(child) or ""
+
+
+def _row(assertion: Assertion, tests: list[Proof]) -> str:
+    holds = assertion.says + (f" *{assertion.ours}*" if assertion.ours else "")
+    names: dict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        names[test.file].append(test.name)
+    proved = [f"`{file}`: {'; '.join(found)}" for file, found in names.items()]
+    if assertion.later:
+        proved.append(f"Comes later: {assertion.later}")
+    if assertion.not_run:
+        proved.append(f"Not run: {assertion.not_run}")
+    return f"| {assertion.no} | {assertion.by} | {holds} | {'<br>'.join(proved)} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
