@@ -23,7 +23,7 @@ SETTINGS = "tests.live_settings"
 PATIENCE = 30.0
 """Seconds to wait for a process, on a machine that is busy with other tests."""
 
-Kind = Literal["uvicorn", "daphne", "wsgi"]
+Kind = Literal["uvicorn", "daphne", "hypercorn", "wsgi"]
 
 
 @dataclass
@@ -50,6 +50,10 @@ class Server:
         command = {
             "uvicorn": [*manage, "websockets_serve", "--port", str(self.port)],
             "daphne": [*manage, "runserver", "--noreload", f"127.0.0.1:{self.port}"],
+            "hypercorn": [
+                *(sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{self.port}"),
+                *("--graceful-timeout", "1", "tests.liveapp.asgi:application"),
+            ],
             "wsgi": [sys.executable, "-m", "tests.liveapp.wsgi", str(self.port)],
         }[self.kind]
         self.process = spawn(command, self.env, self.log)

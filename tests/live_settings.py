@@ -20,6 +20,7 @@ LOGGING = {
 }
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 BROADCASTING = _BROADCASTING | {
+    "CACHE_TTL": float(os.environ.get("LIVE_CACHE_TTL", "1800")),
     # Node has no cookies: the token says who it is.
     "AUTHORIZATION": {"GUARDS": ["tests.liveapp.guards.token_user", "session"]},
     "APPLICATIONS": [
@@ -54,14 +55,42 @@ BROADCASTING = _BROADCASTING | {
             "max_client_events_per_second": 3,
             "max_presence_members_per_channel": 3,
         },
+        # Two of the same, with everything on, to see if they see each other.
+        *(
+            {
+                "id": name,
+                "key": f"{name}-key",
+                "secret": f"{name}-secret",
+                "enable_client_events": True,
+                "enable_subscription_count": True,
+                "enable_watchlist_events": True,
+            }
+            for name in ("left", "right")
+        ),
+        {
+            "id": "known",
+            "key": "known-key",
+            "secret": "known-secret",
+            "enable_user_authentication": True,
+            "user_authentication_timeout": 1,
+        },
+        {
+            "id": "rotated",
+            "key": "rotated-key",
+            "secret": "rotated-secret",
+            "previous_secret": "retired-secret",
+        },
     ],
     "SERVER": {
         "PATH": os.environ.get("LIVE_PATH", ""),
         "ACTIVITY_TIMEOUT": float(os.environ.get("LIVE_ACTIVITY_TIMEOUT", "120")),
         "PONG_TIMEOUT": float(os.environ.get("LIVE_PONG_TIMEOUT", "30")),
+        "SUBSCRIPTION_COUNT_INTERVAL": 1,
         "OUTBOX_BYTES": int(os.environ.get("LIVE_OUTBOX_BYTES", "1048576")),
         "DRAIN_SECONDS": 2,
     },
 }
+if _file := os.environ.get("LIVE_APPLICATIONS"):
+    BROADCASTING |= {"APPLICATIONS": "tests.liveapp.applications.FileApplications"}
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

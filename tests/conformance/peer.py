@@ -118,6 +118,18 @@ class Peer:
         snapshot: Message = data["presence"]
         return snapshot
 
+    async def ask_signin(self, user_data: str, **changes: str) -> None:
+        """Send a sign-in; see sign() for the changes."""
+        # What is signed is socket_id::user::user_data, as if "" and "user" were channels.
+        auth = self.sign("", f"user::{user_data}", **changes)
+        await self.send("pusher:signin", {"auth": auth, "user_data": user_data})
+
+    async def sign_in(self, user_id: str, **more: Any) -> None:
+        """Become ``user_id``; more: user_info, watchlist."""
+        user_data = json.dumps({"id": user_id, **more})
+        await self.ask_signin(user_data)
+        assert await self.expect("pusher:signin_success") == {"user_data": user_data}
+
     async def leave(self, channel: str) -> None:
         """Unsubscribe, and return once the server has done it."""
         await self.send("pusher:unsubscribe", {"channel": channel})

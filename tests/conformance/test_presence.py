@@ -25,7 +25,7 @@ async def expect_member(peer: Peer, event: str, channel: str = CHANNEL) -> Any:
 
 
 async def test_joining_and_leaving_is_told_to_the_others(server: Server) -> None:
-    """81-85, 91, 105."""
+    """81-85, 91."""
     async with join(server) as ada, join(server) as bob:
         alone = await ada.enter(CHANNEL, "1", {"name": "Ada"})
         assert alone == {"count": 1, "ids": ["1"], "hash": {"1": {"name": "Ada"}}}

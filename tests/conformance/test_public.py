@@ -81,7 +81,7 @@ async def test_quick_changes_of_mind_end_where_they_end(server: Server) -> None:
 
 
 async def test_order_is_kept(server: Server) -> None:
-    """60, 265."""
+    """60."""
     caller = Caller(server)
 
     def publish_all() -> None:

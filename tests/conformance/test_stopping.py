@@ -21,7 +21,7 @@ from tests.live import Server
     indirect=["own_server"],
 )
 async def test_sockets_are_told_to_return(own_server: Server, sig: signal.Signals) -> None:
-    """238, 213: all of them, at once, and the process ends well."""
+    """238: all of them, at once, and the process ends well."""
     async with join(own_server) as ada, join(own_server) as bob:
         await ada.enter("presence-c", "1")
         expect = expect_recall if own_server.kind == "uvicorn" else expect_cut
