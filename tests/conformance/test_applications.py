@@ -188,7 +188,8 @@ async def until(done: Callable[[Peer], Any], server: Server, app: str) -> None:
 
 
 async def is_greeted(peer: Peer) -> bool:
-    return (await peer.receive())["event"] == GREETING
+    message = await peer.receive()
+    return bool(message["event"] == GREETING)
 
 
 async def is_refused(peer: Peer) -> bool:
@@ -199,7 +200,8 @@ async def takes_the_new_secret(peer: Peer) -> bool:
     peer.secret = "new"
     await greet(peer)
     await peer.ask_signed("private-c")
-    return (await peer.receive())["event"] == SUCCEEDED
+    message = await peer.receive()
+    return bool(message["event"] == SUCCEEDED)
 
 
 async def test_applications_change_while_the_server_runs(changing: Changing) -> None:

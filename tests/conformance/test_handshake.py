@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import re
+from itertools import chain
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -15,7 +17,7 @@ from tests.live import Server
 
 
 async def expect_refusal(peer: Peer, code: int) -> None:
-    """The error event and the close frame say the same (20, 25)."""
+    """The error event and the close frame say the same."""
     problem = await peer.expect_refusal(None, code)
     # Daphne has no way to send a reason.
     reason = "" if peer.server.kind == "daphne" else problem["message"]
@@ -32,12 +34,17 @@ async def test_a_valid_key_is_greeted(server: Server) -> None:
 
 
 async def test_socket_ids_differ(server: Server) -> None:
-    """5, as far as a quick test goes."""
-    seen = set()
-    for _ in range(50):
-        async with join(server) as peer:
-            seen.add(peer.socket_id)
-    assert len(seen) == 50
+    """5."""
+
+    async def come_and_go(times: int) -> list[str]:
+        seen = []
+        for _ in range(times):
+            async with join(server) as peer:
+                seen.append(peer.socket_id)
+        return seen
+
+    seen = await asyncio.gather(*(come_and_go(50) for _ in range(20)))
+    assert len(set(chain.from_iterable(seen))) == 1_000
 
 
 async def test_sockets_live_under_the_prefix_only(hasty_server: Server) -> None:
@@ -51,14 +58,14 @@ async def test_sockets_live_under_the_prefix_only(hasty_server: Server) -> None:
 
 @pytest.mark.parametrize("key", ["nobody", "APP-KEY", "app-key2"])
 async def test_an_unknown_key_is_refused(server: Server, key: str) -> None:
-    """7, 24."""
+    """7, 20, 24, 25."""
     async with dial(server, path=f"/app/{key}") as peer:
         await expect_refusal(peer, 4001)
 
 
 @pytest.mark.parametrize(("app", "code"), [("off", 4003), ("tls", 4000)])
 async def test_an_application_can_be_closed_to_all(server: Server, app: str, code: int) -> None:
-    """8, 9."""
+    """8, 9, 20, 25."""
     async with dial(server, app) as peer:
         await expect_refusal(peer, code)
 
@@ -67,7 +74,7 @@ async def test_an_application_can_be_closed_to_all(server: Server, app: str, cod
     ("version", "code"), [("3", 4007), ("8", 4007), ("abc", 4006), ("", 4006), ("-7", 4006)]
 )
 async def test_other_protocol_versions_are_refused(server: Server, version: str, code: int) -> None:
-    """10."""
+    """10, 20, 25."""
     async with dial(server, query=f"protocol={version}&client=js") as peer:
         await expect_refusal(peer, code)
 
@@ -94,7 +101,7 @@ async def test_older_versions_and_unknown_parameters_are_fine(server: Server, qu
 async def test_pages_of_other_origins_are_refused(
     server: Server, origin: str | None, welcome: bool
 ) -> None:
-    """14, 15."""
+    """14, 15, 20, 25."""
     headers = {"Origin": origin} if origin else None
     async with dial(server, "origins", headers=headers) as peer:
         if welcome:
@@ -104,7 +111,7 @@ async def test_pages_of_other_origins_are_refused(
 
 
 async def test_a_full_application_takes_nobody_until_a_socket_goes(server: Server) -> None:
-    """16, 17, 18, 19."""
+    """16-20, 25."""
     async with join(server, "one") as first:
         async with dial(server, "one") as second:
             await expect_refusal(second, 4004)

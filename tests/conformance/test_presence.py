@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.peer import Peer, join
+from tests.conformance.publishing import look_up
 from tests.live import Server
 
 CHANNEL = "presence-c"
@@ -78,6 +79,8 @@ async def test_ids_are_strings_everywhere(server: Server) -> None:
         snapshot = await cleo.enter(CHANNEL, "2.5")
         assert sorted(snapshot["ids"]) == ["0", "1", "2.5"]
         assert snapshot["hash"].keys() == {"0", "1", "2.5"}
+        found = (await look_up(server, f"channels/{CHANNEL}/users"))["users"]
+        assert sorted(user["id"] for user in found) == ["0", "1", "2.5"]
 
 
 async def test_members_without_info(server: Server) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 
 from tests.conformance.caller import Caller
-from tests.conformance.peer import join
-from tests.conformance.publishing import publish
+from tests.conformance.peer import join, wire
+from tests.conformance.publishing import look_up, publish
 from tests.live import Server
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
@@ -68,7 +69,7 @@ async def test_subscribing_twice_is_subscribing_once(server: Server) -> None:
 
 
 async def test_quick_changes_of_mind_end_where_they_end(server: Server) -> None:
-    """59, 263."""
+    """59."""
     async with join(server) as peer:
         await peer.ask("c")
         await peer.send("pusher:unsubscribe", {"channel": "c"})
@@ -78,6 +79,38 @@ async def test_quick_changes_of_mind_end_where_they_end(server: Server) -> None:
         await publish(server, "c", "once")
         await peer.expect("once", "c")
         await peer.silence()
+
+
+async def test_a_change_of_mind_in_one_packet(server: Server) -> None:
+    """59, 263."""
+    leave = b'{"event":"pusher:unsubscribe","data":{"channel":"c"}}'
+    come = b'{"event":"pusher:subscribe","data":{"channel":"c"}}'
+    async with join(server) as peer:
+        await peer.subscribe("c")
+        peer.socket.transport.write(wire(leave) + wire(come))
+        assert await peer.expect(SUCCEEDED, "c") == "{}"
+        await publish(server, "c", "once")
+        await peer.expect("once", "c")
+        await peer.silence()
+
+
+async def test_what_else_a_publisher_says_is_not_told(server: Server) -> None:
+    """68."""
+    async with join(server) as peer:
+        await peer.subscribe("c")
+        more = {"user_id": "7", "info": "subscription_count", "secret": "s"}
+        answer = await asyncio.to_thread(Caller(server).trigger, "c", "n", "{}", **more)
+        assert answer.status == 200
+        assert await peer.receive() == {"event": "n", "data": "{}", "channel": "c"}
+
+
+async def test_ciphertext_is_not_touched(server: Server) -> None:
+    """52, 141."""
+    data = '{"nonce":"AAAA" ,"ciphertext":"\\u0041\\/+=="}'
+    async with join(server) as peer:
+        await peer.subscribe("private-encrypted-c")
+        await publish(server, "private-encrypted-c", "n", data)
+        assert await peer.expect("n", "private-encrypted-c") == data
 
 
 async def test_order_is_kept(server: Server) -> None:
@@ -116,6 +149,8 @@ async def test_unusual_names_work(server: Server, channel: str) -> None:
         await peer.subscribe(channel)
         await publish(server, channel, "n")
         await peer.expect("n", channel)
+        resource = f"channels/{quote(channel, safe='')}"
+        assert await look_up(server, resource) == {"occupied": True}
 
 
 @pytest.mark.parametrize(
