@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol import messages
@@ -52,9 +53,10 @@ class Subscriptions:
             added = messages.member_added(channel, member.user_id, member.user_info)
             node.hub.send(topic, Frame(added), connection.socket_id)
             node.reporter.member_added(application, channel, member.user_id)
+        # Before anything else is waited for: the next one's count must come after it.
+        self._count(connection, channel, joined.count)
         if is_cache(channel):
             await self._replay(connection, topic)
-        self._count(connection, channel, joined.count)
 
     async def enter_again(
         self, connection: Connection, channel: str, member: Member | None = None
@@ -90,7 +92,12 @@ class Subscriptions:
         node.hub.leave(topic, connection)
         if is_cache(channel):
             node.replays.forget(topic, connection, last=not node.hub.count(topic))
-        left = await node.registry.leave(*topic, connection.socket_id)
+        try:
+            left = await node.registry.leave(*topic, connection.socket_id)
+        except asyncio.CancelledError:
+            # The socket ends in the middle of this, and has to leave once more.
+            protocol.subscriptions[channel] = member
+            raise
         if member is not None and left.last_of_user:
             node.hub.send(topic, Frame(messages.member_removed(channel, member.user_id)))
             node.reporter.member_removed(application, channel, member.user_id)
