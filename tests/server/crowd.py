@@ -1,0 +1,147 @@
+"""Clients in memory for the state machine: what each should know, and what it was told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.testing import ApplicationCommunicator
+
+from broadcasting.protocol.application import Application
+from broadcasting.protocol.signing import authorization, channel_text, user_text
+from broadcasting.typing import AsgiApplication
+
+Heard = tuple[str, str | None, Any]
+"""Event, channel and data."""
+
+STILL = 40
+"""Turns of the loop after which nothing is under way any more: nothing here takes longer."""
+
+
+async def settle() -> None:
+    """Return when everything has been handled."""
+    for _ in range(STILL):
+        await asyncio.sleep(0)
+
+
+@dataclass(eq=False)
+class Client:
+    """One socket."""
+
+    application: Application
+    socket: ApplicationCommunicator
+    socket_id: str = ""
+    name: str = ""
+    """As whom it joins when it does not care."""
+
+    channels: dict[str, str | None] = field(default_factory=dict)
+    """What it has joined, and as whom, by the model."""
+
+    user_id: str | None = None
+    hears_user: bool = False
+    expected: list[Heard] = field(default_factory=list)
+    """Events that it should have heard, by the model."""
+
+    heard: list[Heard] = field(default_factory=list)
+    members: dict[str, set[str]] = field(default_factory=dict)
+    """Who is where, by what it was told."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    watched: dict[str, bool] = field(default_factory=dict)
+    """Whom it watches, and whether they are online, by what it was told."""
+
+    answers: list[str] = field(default_factory=list)
+    """Answers and errors since they were looked at last."""
+
+    closed: int | None = None
+    frames: list[str] = field(default_factory=list)
+
+    @property
+    def app_id(self) -> str:
+        return self.application.id
+
+    @property
+    def gone(self) -> bool:
+        return self.socket.future.done()
+
+    async def send(self, event: str, data: Any, **more: Any) -> None:
+        """Send a message without waiting for what it does."""
+        text = json.dumps({"event": event, "data": data, **more})
+        await self.socket.send_input({"type": "websocket.receive", "text": text})
+
+    async def ask(self, channel: str, user_id: str | None = None) -> None:
+        """Ask for a channel, signed if need be."""
+        data = {"channel": channel, "auth": ""}
+        channel_data = None
+        if user_id is not None:
+            channel_data = data["channel_data"] = json.dumps({"user_id": user_id})
+        if channel.startswith(("private-", "presence-")):
+            text = channel_text(self.socket_id, channel, channel_data)
+            data["auth"] = authorization(self.application, text)
+        await self.send("pusher:subscribe", data)
+
+    async def ask_signin(self, user_id: str, watchlist: list[str]) -> None:
+        user_data = json.dumps({"id": user_id, "watchlist": watchlist})
+        auth = authorization(self.application, user_text(self.socket_id, user_data))
+        await self.send("pusher:signin", {"auth": auth, "user_data": user_data})
+
+    async def hang_up(self) -> None:
+        await self.socket.send_input({"type": "websocket.disconnect", "code": 1001})
+
+    def read(self) -> None:
+        """Take in what came."""
+        while not self.socket.output_queue.empty():
+            message = self.socket.output_queue.get_nowait()
+            if message["type"] == "websocket.send":
+                self.frames.append(message["text"])
+                self._take(json.loads(message["text"]))
+            elif message["type"] == "websocket.close":
+                self.closed = message["code"]
+
+    def _take(self, message: dict[str, Any]) -> None:
+        event, channel, data = message["event"], message.get("channel"), message.get("data")
+        match event:
+            case "pusher:connection_established":
+                self.socket_id = json.loads(data)["socket_id"]
+            case "pusher_internal:subscription_succeeded":
+                self.answers.append("succeeded")
+                presence = json.loads(data).get("presence")
+                if presence is not None:
+                    self.members[str(channel)] = set(presence["ids"])
+                    assert presence["count"] == len(presence["ids"])
+            case "pusher_internal:member_added":
+                user_id = json.loads(data)["user_id"]
+                assert user_id not in self.members[str(channel)]
+                self.members[str(channel)].add(user_id)
+            case "pusher_internal:member_removed":
+                self.members[str(channel)].remove(json.loads(data)["user_id"])
+            case "pusher_internal:subscription_count":
+                self.counts[str(channel)] = json.loads(data)["subscription_count"]
+            case "pusher_internal:watchlist_events":
+                for change in json.loads(data)["events"]:
+                    for user_id in change["user_ids"]:
+                        self.watched[user_id] = change["name"] == "online"
+            case "pusher:error":
+                self.answers.append(f"error {data['code']}")
+            case "pusher:signin_success" | "pusher:subscription_error":
+                self.answers.append(event)
+            case _:
+                self.heard.append((event, channel, data))
+
+
+async def connect(asgi: AsgiApplication, application: Application) -> Client:
+    """Open a socket; the greeting may be still on its way."""
+    path = f"/app/{application.key}"
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"protocol=7",
+        "headers": [],
+        "subprotocols": [],
+    }
+    client = Client(application, ApplicationCommunicator(asgi, scope))
+    await client.socket.send_input({"type": "websocket.connect"})
+    return client

@@ -1,0 +1,448 @@
+"""Clients of two applications do as they please and die at random: everything they are told is
+so, and nothing of them stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from broadcasting.applications import get_applications
+from broadcasting.asgi import get_application
+from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.backplanes.control import CONTROL_CHANNEL, Terminate
+from broadcasting.backplanes.control import envelope as control_envelope
+from broadcasting.protocol import messages
+from broadcasting.protocol.names import is_cache, user_channel
+from broadcasting.publishing import apublish
+from broadcasting.server.node import Node, get_node
+from tests.server.crowd import Client, connect, settle
+from tests.server.slow import SlowBackplane
+
+APPS = ("left", "right")
+USERS = ("1", "2", "3")
+PLAIN = ("c", "private-c", "private-encrypted-c", "cache-c", "private-cache-c")
+PRESENCE = ("presence-c", "presence-cache-c")
+CHANNELS = PLAIN + PRESENCE
+
+channels = st.sampled_from(CHANNELS)
+users = st.sampled_from(USERS)
+watchlists = st.lists(users, unique=True)
+
+
+def broadcasting(**families: str) -> dict[str, Any]:
+    """Return settings with two applications that have everything switched on."""
+    return {
+        "APPLICATIONS": [
+            {
+                "id": name,
+                "key": f"{name}-key",
+                "secret": f"{name}-secret",
+                "enable_client_events": True,
+                "max_client_events_per_second": None,
+                "enable_subscription_count": True,
+                "enable_watchlist_events": True,
+            }
+            for name in APPS
+        ],
+        **{family: {"BACKEND": backend} for family, backend in families.items()},
+    }
+
+
+class Crowd(RuleBasedStateMachine):
+    """The clients, and what they should know."""
+
+    families: dict[str, str] = {}  # noqa: RUF012
+    clients = Bundle("clients")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.override = override_settings(BROADCASTING=broadcasting(**self.families))
+        self.override.enable()
+        self.loop = asyncio.new_event_loop()
+        self.asgi = get_application()
+        self.crowd: list[Client] = []
+        self.kept: dict[tuple[str, str], str] = {}
+        self.numbers = count()
+        self.node: Node = self.run(self.start())
+
+    async def start(self) -> Node:
+        return get_node()
+
+    def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        """Do something, and let everything come of it that will."""
+        result = self.loop.run_until_complete(doing)
+        self.loop.run_until_complete(self.calm_down())
+        return result
+
+    async def calm_down(self) -> None:
+        await settle()
+        ended = True
+        while ended:
+            ended = False
+            for client in self.crowd:
+                client.read()
+                # A server tells the consumer that the socket it closed is gone.
+                if client.closed is not None and not client.gone:
+                    await client.hang_up()
+                    await settle()
+                    ended = True
+        self.crowd = [client for client in self.crowd if not client.gone]
+
+    def of(self, app_id: str) -> list[Client]:
+        return [client for client in self.crowd if client.app_id == app_id]
+
+    def inside(self, app_id: str, channel: str) -> list[Client]:
+        return [client for client in self.of(app_id) if channel in client.channels]
+
+    # -- what clients do ---------------------------------------------------------------------
+
+    @rule(target=clients, app=st.sampled_from(APPS))
+    def come(self, app: str) -> Client:
+        application = get_applications().by_id(app)
+        assert application is not None
+        client: Client = self.loop.run_until_complete(connect(self.asgi, application))
+        client.name = USERS[next(self.numbers) % 3]
+        self.crowd.append(client)
+        self.run(settle())
+        return client
+
+    @rule(client=clients, channel=channels, user_id=users)
+    def subscribe(self, client: Client, channel: str, user_id: str) -> None:
+        if client.gone:
+            return
+        member = user_id if channel in PRESENCE else None
+        self.run(client.ask(channel, member))
+        before = client.channels.get(channel, member)
+        if before != member:
+            assert client.answers == ["error None", "pusher:subscription_error"]
+        else:
+            assert client.answers == ["succeeded"]
+            client.channels[channel] = member
+            self.expect_kept(client, channel)
+        client.answers.clear()
+
+    def expect_kept(self, client: Client, channel: str) -> None:
+        if is_cache(channel):
+            kept = self.kept.get((client.app_id, channel))
+            client.expected.append(
+                ("pusher:cache_miss", channel, None) if kept is None else ("n", channel, kept)
+            )
+
+    @rule(client=clients, channel=channels)
+    def unsubscribe(self, client: Client, channel: str) -> None:
+        if client.gone:
+            return
+        self.run(client.send("pusher:unsubscribe", {"channel": channel}))
+        client.channels.pop(channel, None)
+        client.members.pop(channel, None)
+        client.counts.pop(channel, None)
+
+    @rule(client=clients, user_id=users, watchlist=watchlists)
+    def sign_in(self, client: Client, user_id: str, watchlist: list[str]) -> None:
+        if client.gone:
+            return
+        client.watched, watched = {}, client.watched
+        self.run(client.ask_signin(user_id, watchlist))
+        if client.user_id not in (None, user_id):
+            assert client.answers == ["error 4009"]
+            client.watched = watched
+        else:
+            assert client.answers == ["pusher:signin_success"]
+            client.user_id, client.hears_user = user_id, True
+            assert client.watched.keys() == set(watchlist)
+        client.answers.clear()
+
+    @rule(client=clients, user_id=users, wants=st.booleans())
+    def change_own_channel(self, client: Client, user_id: str, wants: bool) -> None:
+        if client.gone:
+            return
+        channel = user_channel(user_id)
+        if wants:
+            self.run(client.ask(channel))
+            own = client.user_id == user_id
+            assert (client.answers == ["succeeded"]) == own
+            client.hears_user = client.hears_user or own
+        else:
+            self.run(client.send("pusher:unsubscribe", {"channel": channel}))
+            client.hears_user = client.hears_user and client.user_id != user_id
+        client.answers.clear()
+
+    @rule(client=clients, channel=channels)
+    def whisper(self, client: Client, channel: str) -> None:
+        if client.gone:
+            return
+        data = f"{client.app_id}:{next(self.numbers)}"
+        self.run(client.send("client-x", data, channel=channel))
+        allowed = channel in client.channels and channel.startswith(("private-", "presence-"))
+        if allowed and not channel.startswith("private-encrypted-"):
+            assert client.answers == []
+            for other in self.inside(client.app_id, channel):
+                if other is not client:
+                    other.expected.append(("client-x", channel, data))
+        else:
+            assert client.answers == ["error 4301"]
+        client.answers.clear()
+
+    @rule(client=clients, text=st.sampled_from(["", "{", "[]", '{"event":"pusher:what"}']))
+    def talk_nonsense(self, client: Client, text: str) -> None:
+        if client.gone:
+            return
+        self.run(client.socket.send_input({"type": "websocket.receive", "text": text}))
+        assert client.answers == ["error None"]
+        client.answers.clear()
+
+    @rule(
+        plan=st.lists(
+            st.tuples(clients, st.sampled_from(["join", "leave", "go"]), channels),
+            min_size=2,
+            max_size=5,
+            unique_by=lambda wish: id(wish[0]),
+        )
+    )
+    def all_at_once(self, plan: list[tuple[Client, str, str]]) -> None:
+        """Nobody waits for anybody; what comes of it is the same in any order."""
+        plan = [wish for wish in plan if not wish[0].gone]
+        self.run(self.do_at_once(plan))
+        for client, what, channel in plan:
+            client.answers.clear()
+            match what:
+                case "join":
+                    client.channels.setdefault(channel, self.name_of(client, channel))
+                    self.expect_kept(client, channel)
+                case "leave":
+                    client.channels.pop(channel, None)
+                    client.members.pop(channel, None)
+                    client.counts.pop(channel, None)
+                case _:
+                    assert client.gone
+
+    async def do_at_once(self, plan: list[tuple[Client, str, str]]) -> None:
+        for client, what, channel in plan:
+            match what:
+                case "join":
+                    await client.ask(channel, self.name_of(client, channel))
+                case "leave":
+                    await client.send("pusher:unsubscribe", {"channel": channel})
+                case _:
+                    await client.hang_up()
+
+    def name_of(self, client: Client, channel: str) -> str | None:
+        """Return as whom a client joins if it does not care."""
+        if channel not in PRESENCE:
+            return None
+        return client.channels.get(channel) or client.name
+
+    # -- what programs do --------------------------------------------------------------------
+
+    @rule(app=st.sampled_from(APPS), channel=channels, spared=clients)
+    def publish(self, app: str, channel: str, spared: Client) -> None:
+        data = f"{app}:{next(self.numbers)}"
+        self.send(app, channel, data, spared.socket_id)
+        if is_cache(channel):
+            self.kept[app, channel] = data
+        for client in self.inside(app, channel):
+            if client is not spared:
+                client.expected.append(("n", channel, data))
+
+    @rule(app=st.sampled_from(APPS), user_id=users)
+    def publish_to_user(self, app: str, user_id: str) -> None:
+        data = f"{app}:{next(self.numbers)}"
+        self.send(app, user_channel(user_id), data)
+        for client in self.of(app):
+            if client.user_id == user_id and client.hears_user:
+                client.expected.append(("n", user_channel(user_id), data))
+
+    def send(self, app: str, channel: str, data: str, spared: str | None = None) -> None:
+        frame = messages.event("n", channel, data)
+        envelope = Envelope(app_id=app, channel=channel, frame=frame, except_socket=spared)
+        self.run(apublish(envelope))
+
+    @rule(app=st.sampled_from(APPS), user_id=users, reconnect=st.booleans())
+    def terminate(self, app: str, user_id: str, reconnect: bool) -> None:
+        meant = [client for client in self.of(app) if client.user_id == user_id]
+        order = Terminate(user_id=user_id, reconnect=reconnect)
+        self.run(get_backplane().apublish(control_envelope(app, order)))
+        assert {client.closed for client in meant} <= {4200 if reconnect else 4009}
+        assert all(client.gone for client in meant)
+
+    # -- ends, some in the middle of something -----------------------------------------------
+
+    @rule(client=consumes(clients))
+    def go(self, client: Client) -> None:
+        if not client.gone:
+            self.run(client.hang_up())
+            assert client.gone
+
+    @rule(
+        client=consumes(clients), channel=channels, user_id=users, turns=st.integers(0, 12),
+        by_server=st.booleans(),
+    )  # fmt: skip
+    def die_in_a_call(
+        self, client: Client, channel: str, user_id: str, turns: int, by_server: bool
+    ) -> None:
+        """Everything is under way; then the socket ends, or the server cancels."""
+        if not client.gone:
+            self.run(self.end_amid(client, channel, user_id, turns, by_server))
+            assert client.gone
+
+    async def end_amid(
+        self, client: Client, channel: str, user_id: str, turns: int, by_server: bool
+    ) -> None:
+        await client.ask(channel, user_id if channel in PRESENCE else None)
+        await client.ask_signin(user_id, [user_id, "2"])
+        await client.send("pusher:unsubscribe", {"channel": channel})
+        await client.ask("presence-c", user_id)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if by_server:
+            client.socket.future.cancel()
+        else:
+            await client.hang_up()
+
+    @rule(target=clients, app=st.sampled_from(APPS), turns=st.integers(0, 12))
+    def come_and_die(self, app: str, turns: int) -> Client:
+        """Some do not even live to hear the greeting."""
+        application = get_applications().by_id(app)
+        assert application is not None
+
+        async def live() -> Client:
+            client = await connect(self.asgi, application)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            client.socket.future.cancel()
+            return client
+
+        client: Client = self.run(live())
+        assert client.gone
+        return client
+
+    # -- what must be so ---------------------------------------------------------------------
+
+    @invariant()
+    def everybody_heard_what_was_meant_for_them(self) -> None:
+        for client in self.crowd:
+            assert client.heard == client.expected
+            other = "right:" if client.app_id == "left" else "left:"
+            assert not any(other in frame for frame in client.frames)
+
+    @invariant()
+    def everybody_knows_who_is_where(self) -> None:
+        for client in self.crowd:
+            for channel in client.channels:
+                inside = self.inside(client.app_id, channel)
+                if channel in PRESENCE:
+                    assert client.members[channel] == {c.channels[channel] for c in inside}
+                    assert channel not in client.counts
+                else:
+                    assert client.counts[channel] == len(inside)
+
+    @invariant()
+    def everybody_knows_who_is_online(self) -> None:
+        for client in self.crowd:
+            online = {other.user_id for other in self.of(client.app_id)}
+            assert client.watched == {user: user in online for user in client.watched}
+
+    @invariant()
+    def the_registry_knows_all_of_it(self) -> None:
+        registry = self.node.registry
+        for app in APPS:
+            assert self.look(registry.connections(app)) == len(self.of(app))
+            online = {client.user_id for client in self.of(app)} - {None}
+            assert self.look(registry.online(app, USERS)) == online
+            occupied = {channel for channel in CHANNELS if self.inside(app, channel)}
+            assert self.look(registry.channels(app)).keys() == occupied
+            for channel in occupied:
+                inside = self.inside(app, channel)
+                found = self.look(registry.occupancy(app, channel))
+                assert found.sockets == len(inside) == self.node.hub.count((app, channel))
+                assert found.users == len({c.channels[channel] for c in inside} - {None})
+
+    def look(self, asking: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(asking)
+
+    def teardown(self) -> None:
+        for client in tuple(self.crowd):
+            self.loop.run_until_complete(client.hang_up())
+        self.run(settle())
+        try:
+            assert self.crowd == []
+            assert self.node.counters.failures == 0
+            assert left_behind(self.node) == {}
+        finally:
+            self.loop.run_until_complete(self.node.stop())
+            self.loop.run_until_complete(settle())
+            self.loop.close()
+            self.override.disable()
+
+
+class SlowCrowd(Crowd):
+    """The same, where joining topics and asking the registry takes a while."""
+
+    families = {  # noqa: RUF012
+        "BACKPLANE": "tests.server.slow.SlowBackplane",
+        "REGISTRY": "tests.server.slow.SlowRegistry",
+    }
+    clients = Crowd.clients
+
+    @rule(client=Crowd.clients, channel=channels, user_id=users)
+    def subscribe_while_broken(self, client: Client, channel: str, user_id: str) -> None:
+        """Either the topic is joined already, or the socket is told to come again."""
+        if client.gone or channel in client.channels:
+            return
+        member = user_id if channel in PRESENCE else None
+        SlowBackplane.broken = True
+        try:
+            self.run(client.ask(channel, member))
+        finally:
+            SlowBackplane.broken = False
+        if client.closed is None:
+            assert client.answers == ["succeeded"]
+            client.channels[channel] = member
+            self.expect_kept(client, channel)
+        else:
+            assert client.closed == 4100
+        client.answers.clear()
+
+
+def left_behind(node: Node) -> dict[str, object]:
+    """Return whatever a node and its registry still hold of sockets that are gone."""
+    registry: Any = node.registry
+    interests: Any = node.interests
+    held = {
+        "connections": node.connections,
+        "capacity": {app: n for app, n in node._per_application.items() if n},
+        "listeners": node.hub._listeners,
+        "users": node.users._sockets,
+        "passed": node.replays._passed,
+        "ahead": node.replays._ahead,
+        "pauses": node.counts._pauses,
+        "topics": [topic for topic in interests._topics if topic[1] != CONTROL_CHANNEL],
+        "leaving": interests._leaving,
+        "registry sockets": [app for app in APPS if registry._sockets[app]],
+        "registry users": [app for app in APPS if registry._users[app]],
+        "registry connections": [app for app in APPS if registry._connections[app]],
+        "signed in": [app for app in APPS if registry._signed_in[app]],
+    }
+    return {name: what for name, what in held.items() if what}
+
+
+BOUNDS = settings(
+    max_examples=300,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+TestCrowd = pytest.mark.filterwarnings("default")(Crowd.TestCase)
+TestSlowCrowd = pytest.mark.filterwarnings("default")(SlowCrowd.TestCase)
+Crowd.TestCase.settings = BOUNDS
+SlowCrowd.TestCase.settings = BOUNDS
