@@ -64,7 +64,7 @@ class Client:
 
     @property
     def gone(self) -> bool:
-        return self.socket.future.done()
+        return bool(self.socket.future.done())
 
     async def send(self, event: str, data: Any, **more: Any) -> None:
         """Send a message without waiting for what it does."""
@@ -101,7 +101,8 @@ class Client:
                 self.closed = message["code"]
 
     def _take(self, message: dict[str, Any]) -> None:
-        event, channel, data = message["event"], message.get("channel"), message.get("data")
+        event, channel = message["event"], message.get("channel")
+        data: Any = message.get("data")
         match event:
             case "pusher:connection_established":
                 self.socket_id = json.loads(data)["socket_id"]

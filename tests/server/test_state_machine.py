@@ -4,12 +4,10 @@ so, and nothing of them stays behind."""
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from itertools import count
 from typing import Any
 
-import pytest
 from django.test import override_settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -436,13 +434,13 @@ def left_behind(node: Node) -> dict[str, object]:
 
 
 BOUNDS = settings(
-    max_examples=300,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-TestCrowd = pytest.mark.filterwarnings("default")(Crowd.TestCase)
-TestSlowCrowd = pytest.mark.filterwarnings("default")(SlowCrowd.TestCase)
+TestCrowd = Crowd.TestCase
+TestSlowCrowd = SlowCrowd.TestCase
 Crowd.TestCase.settings = BOUNDS
 SlowCrowd.TestCase.settings = BOUNDS
