@@ -38,23 +38,6 @@ BROADCASTING = _BROADCASTING | {
             "enable_subscription_count": True,
             "enable_watchlist_events": True,
         },
-        {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
-        {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
-        {
-            "id": "origins",
-            "key": "origins-key",
-            "secret": "origins-secret",
-            "allowed_origins": ["https://app.test", "*.sub.test"],
-        },
-        {
-            "id": "small",
-            "key": "small-key",
-            "secret": "small-secret",
-            "enable_client_events": True,
-            "max_message_size": 1_000,
-            "max_client_events_per_second": 3,
-            "max_presence_members_per_channel": 3,
-        },
         # Two of the same, with everything on, to see if they see each other.
         *(
             {
@@ -79,6 +62,23 @@ BROADCASTING = _BROADCASTING | {
             "key": "rotated-key",
             "secret": "rotated-secret",
             "previous_secret": "retired-secret",
+        },
+        {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
+        {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
+        {
+            "id": "origins",
+            "key": "origins-key",
+            "secret": "origins-secret",
+            "allowed_origins": ["https://app.test", "*.sub.test"],
+        },
+        {
+            "id": "small",
+            "key": "small-key",
+            "secret": "small-secret",
+            "enable_client_events": True,
+            "max_message_size": 1_000,
+            "max_client_events_per_second": 3,
+            "max_presence_members_per_channel": 3,
         },
     ],
     "SERVER": {
