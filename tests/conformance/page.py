@@ -21,7 +21,7 @@ TESTS = HERE.parent
 PAGE = TESTS.parent / "docs" / "reference" / "conformance.md"
 STATEMENTS = HERE / "assertions.toml"
 
-_NUMBERS = re.compile(r"(\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)(?:$|[.:;](?!\d)|, (?!\d|and ))")
+_NUMBERS = re.compile(r"(\d+(?:-\d+)?(?:, \d+(?:-\d+)?)*)(?:$|[.:;](?!\d)|, (?!\d|and \d))")
 
 HEAD = """\
 # Conformance
