@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
 
+from broadcasting.backplanes.control import CONTROL_CHANNEL
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.signing import authorization, channel_text, user_text
+from broadcasting.server.node import Node
 from broadcasting.typing import AsgiApplication
 
 Heard = tuple[str, str | None, Any]
@@ -146,3 +149,29 @@ async def connect(asgi: AsgiApplication, application: Application) -> Client:
     client = Client(application, ApplicationCommunicator(asgi, scope))
     await client.socket.send_input({"type": "websocket.connect"})
     return client
+
+
+def left_behind(node: Node) -> dict[str, object]:
+    """Return whatever a node and its registry still hold of sockets that are gone."""
+    registry: Any = node.registry
+    interests: Any = node.interests
+    held = {
+        "connections": node.connections,
+        "capacity": {app: n for app, n in node._per_application.items() if n},
+        "listeners": node.hub._listeners,
+        "users": node.users._sockets,
+        "passed": node.replays._passed,
+        "ahead": node.replays._ahead,
+        "pauses": node.counts._pauses,
+        "topics": [topic for topic in interests._topics if topic[1] != CONTROL_CHANNEL],
+        "leaving": interests._leaving,
+        "registry sockets": _full(registry._sockets),
+        "registry users": _full(registry._users),
+        "registry connections": _full(registry._connections),
+        "signed in": _full(registry._signed_in),
+    }
+    return {name: what for name, what in held.items() if what}
+
+
+def _full(held: Mapping[str, object]) -> list[str]:
+    return [app_id for app_id, what in held.items() if what]

@@ -16,13 +16,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from broadcasting.applications import get_applications
 from broadcasting.asgi import get_application
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.backplanes.control import CONTROL_CHANNEL, Terminate
+from broadcasting.backplanes.control import Terminate
 from broadcasting.backplanes.control import envelope as control_envelope
 from broadcasting.protocol import messages
 from broadcasting.protocol.names import is_cache, user_channel
 from broadcasting.publishing import apublish
 from broadcasting.server.node import Node, get_node
-from tests.server.crowd import Client, connect, settle
+from tests.server.crowd import Client, connect, left_behind, settle
 from tests.server.slow import SlowBackplane
 
 APPS = ("left", "right")
@@ -411,30 +411,8 @@ class SlowCrowd(Crowd):
         client.answers.clear()
 
 
-def left_behind(node: Node) -> dict[str, object]:
-    """Return whatever a node and its registry still hold of sockets that are gone."""
-    registry: Any = node.registry
-    interests: Any = node.interests
-    held = {
-        "connections": node.connections,
-        "capacity": {app: n for app, n in node._per_application.items() if n},
-        "listeners": node.hub._listeners,
-        "users": node.users._sockets,
-        "passed": node.replays._passed,
-        "ahead": node.replays._ahead,
-        "pauses": node.counts._pauses,
-        "topics": [topic for topic in interests._topics if topic[1] != CONTROL_CHANNEL],
-        "leaving": interests._leaving,
-        "registry sockets": [app for app in APPS if registry._sockets[app]],
-        "registry users": [app for app in APPS if registry._users[app]],
-        "registry connections": [app for app in APPS if registry._connections[app]],
-        "signed in": [app for app in APPS if registry._signed_in[app]],
-    }
-    return {name: what for name, what in held.items() if what}
-
-
 BOUNDS = settings(
-    max_examples=80,
+    max_examples=150,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
