@@ -90,7 +90,9 @@ def battered(request: pytest.FixtureRequest, live_database: Path) -> Iterator[Se
     """A server of each kind that nobody else has to rely on."""
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     with live.serving(request.param, env) as running:
+        before = memory_of(running)
         yield running
+        assert memory_of(running) - before < ROOM
 
 
 def memory_of(server: Server) -> int:

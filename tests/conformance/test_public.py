@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from urllib.parse import quote
 
 import pytest
 
-from tests.conformance.caller import Caller
+from tests.conformance.caller import Caller, ask
 from tests.conformance.peer import join, wire
 from tests.conformance.publishing import look_up, publish
 from tests.live import Server
@@ -129,6 +130,34 @@ async def test_order_is_kept(server: Server) -> None:
         await peer.subscribe("c")
         await asyncio.to_thread(publish_all)
         assert [await peer.expect("n", "c") for _ in range(100)] == [str(n) for n in range(100)]
+
+
+async def test_two_publishers_at_once_keep_their_order_each(server: Server) -> None:
+    """265: batch after batch on two connections that are kept alive."""
+    caller = Caller(server)
+    path = caller.path("batch_events")
+
+    def publish_all(name: str) -> None:
+        connection = caller.connect()
+        for start in range(0, 100, 10):
+            batch = [
+                {"name": name, "channel": "c", "data": str(number)}
+                for number in range(start, start + 10)
+            ]
+            body = json.dumps({"batch": batch}).encode()
+            signed = caller.sign("POST", path, body)
+            assert ask(connection, "POST", path, signed, body).status == 200
+        connection.close()
+
+    heard: dict[str, list[int]] = {"one": [], "two": []}
+    async with join(server) as peer:
+        await peer.subscribe("c")
+        publishing = [asyncio.to_thread(publish_all, name) for name in heard]
+        await asyncio.gather(*publishing)
+        for _ in range(200):
+            message = await peer.receive()
+            heard[message["event"]].append(int(message["data"]))
+    assert heard == {"one": [*range(100)], "two": [*range(100)]}
 
 
 async def test_each_channel_gets_its_own_frame(server: Server) -> None:
