@@ -153,22 +153,6 @@ class Peer:
         return problem
 
 
-def wire(payload: bytes, opcode: int = 0x1, *, fin: bool = True, masked: bool = True) -> bytes:
-    """Return one WebSocket frame, for what no client library would send, or not so."""
-    size = len(payload)
-    if size < 126:
-        length = bytes([size])
-    elif size < 65_536:
-        length = bytes([126]) + size.to_bytes(2, "big")
-    else:
-        length = bytes([127]) + size.to_bytes(8, "big")
-    first = bytes([(0x80 if fin else 0) | opcode])
-    # A mask of zeros changes nothing.
-    if masked:
-        return first + bytes([length[0] | 0x80]) + length[1:] + bytes(4) + payload
-    return first + length + payload
-
-
 @contextlib.asynccontextmanager
 async def dial(
     server: Server,

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.conformance.peer import CUT, join, wire
+from tests.conformance.bare import wire
+from tests.conformance.peer import CUT, join
 from tests.conformance.publishing import publish
 from tests.live import Server
 

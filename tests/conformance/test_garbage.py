@@ -13,24 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests import live
+from tests.conformance.bare import HANDSHAKE, plug, shake_hands, wire
 from tests.conformance.caller import Caller
-from tests.conformance.peer import join, wire
+from tests.conformance.peer import join
 from tests.conformance.publishing import publish
 from tests.live import PATIENCE, Server
 
 MEGABYTE = 1_048_576
 ROOM = 48 * MEGABYTE
 """What the process may grow by, over any one of these tests."""
-
-HANDSHAKE = (
-    b"GET /app/app-key?protocol=7 HTTP/1.1\r\n"
-    b"Host: 127.0.0.1\r\n"
-    b"Connection: Upgrade\r\n"
-    b"Upgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    b"\r\n"
-)
 
 PING = wire(b'{"event":"pusher:ping"}')
 
@@ -131,30 +122,12 @@ async def undisturbed(server: Server) -> AsyncIterator[None]:
     assert memory_of(server) - before < ROOM
 
 
-@contextlib.asynccontextmanager
-async def plug(server: Server) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A bare connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
 async def until_the_end(reader: asyncio.StreamReader) -> None:
     """Return once the server has ended the connection."""
     async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionError):
             while await reader.read(65_536):
                 pass
-
-
-async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(HANDSHAKE)
-    async with asyncio.timeout(PATIENCE):
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        await reader.readuntil(b'"}')  # the greeting
 
 
 @pytest.mark.parametrize("what", ENDING)

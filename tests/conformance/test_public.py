@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.conformance.bare import wire
 from tests.conformance.caller import Caller, ask
-from tests.conformance.peer import join, wire
+from tests.conformance.peer import join
 from tests.conformance.publishing import look_up, publish
 from tests.live import Server
 

@@ -12,7 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from tests import live
-from tests.conformance.peer import Peer, dial, wire
+from tests.conformance.bare import wire
+from tests.conformance.peer import Peer, dial
 from tests.conformance.publishing import publish
 from tests.live import PATIENCE, Server
 
