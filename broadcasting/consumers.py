@@ -31,7 +31,7 @@ from broadcasting.protocol.errors import (
 from broadcasting.protocol.protocol import Protocol, check_application, check_version
 from broadcasting.server import origins
 from broadcasting.server.actions import handle
-from broadcasting.server.connection import Connection
+from broadcasting.server.connection import CONTROL_FRAMES, Connection
 from broadcasting.server.node import Node, get_node
 from broadcasting.typing import Receive, Scope, Send
 
@@ -71,7 +71,12 @@ class PusherConsumer(AsyncConsumer):
             await send({"type": "websocket.close", "code": problem.code, "reason": problem.message})
             return
         connection = Connection(
-            protocol, send, node.settings, node.counters, task=asyncio.current_task()
+            protocol,
+            send,
+            node.settings,
+            node.counters,
+            task=asyncio.current_task(),
+            control=(scope.get("extensions") or {}).get(CONTROL_FRAMES),
         )
         try:
             await node.connect(connection)

@@ -111,6 +111,13 @@ class Protocol:
             raise errors.MessageTooLarge
         return messages.decode(text)
 
+    def hear(self, at: float) -> None:
+        """Note that the peer was heard below the messages, at a time that may be over."""
+        self.last_seen = max(self.last_seen, at)
+        # A loop's clock may stand still for a millisecond: the answer is as old as the question.
+        if self.pinged_at is not None and at >= self.pinged_at:
+            self.pinged_at = None
+
     def authorize(self, message: Subscribe) -> Member | None:
         """Return who joins (presence) or None (the rest); raise SubscriptionRefused."""
         channel = message.channel

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import types
+import typing
 from collections import deque
 from collections.abc import Generator
 from typing import Any
@@ -41,6 +42,20 @@ class Frame:
         self.message: Message = {"type": "websocket.send", "text": text}
 
 
+CONTROL_FRAMES = "broadcasting.control_frames"
+"""The extension of the scope under which a server offers ControlFrames."""
+
+
+class ControlFrames(typing.Protocol):
+    """A socket's WebSocket pings and pongs, where the server lets them be seen."""
+
+    heard_at: float | None
+    """When the last one came, in seconds of the loop's clock; None: never."""
+
+    def ask(self) -> None:
+        """Send a ping."""
+
+
 class Connection:
     """A socket that completed its handshake. Used on the node's event loop only."""
 
@@ -54,6 +69,7 @@ class Connection:
         "_writer",
         "closing",
         "closing_since",
+        "control",
         "protocol",
         "socket_id",
     )
@@ -65,10 +81,12 @@ class Connection:
         settings: ServerSettings,
         counters: Counters,
         task: asyncio.Task[Any] | None = None,
+        control: ControlFrames | None = None,
     ) -> None:
         """``task`` is the consumer's, cancelled when a peer does not even read our close."""
         self.protocol = protocol
         self.socket_id = protocol.socket_id
+        self.control = control
         self.closing = False
         """Whether a close was sent or decided; nothing is sent any more."""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from broadcasting.server.control_frames import WebSocketProtocol
 from broadcasting.server.node import get_node
 
 MAX_FRAME = 1_048_576
@@ -115,7 +116,7 @@ def configuration(
         port=port,
         # Sans-I/O is the fastest of uvicorn's own; compression costs every frame of a
         # fan-out again, and control pings a timer each: the node's one sweep asks instead.
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,
         ws_ping_interval=None,

@@ -69,12 +69,21 @@ class Sweep:
 
     def _check_liveness(self, connection: Connection, now: float) -> None:
         protocol, settings = connection.protocol, self._node.settings
+        control = connection.control
+        if control is not None and control.heard_at is not None:
+            protocol.hear(control.heard_at)
+        else:
+            control = None
         if protocol.is_stale(now, settings.pong_timeout):
             self._node.counters.stale_closed += 1
             connection.refuse(PongTimeout())
         elif protocol.needs_ping(now, settings.activity_timeout):
             protocol.pinged_at = now
-            connection.reply(PING_FRAME)
+            # Whoever uses control frames may answer nothing else (as Reverb has it).
+            if control is not None:
+                control.ask()
+            else:
+                connection.reply(PING_FRAME)
 
     def _give_up(self, connection: Connection, now: float) -> None:
         """End a socket that was told to go, and does not even read that."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from tests.conformance.bare import plug, shake_hands, wire
 from tests.conformance.peer import Peer, dial, greet, join
-from tests.live import Server
+from tests.live import PATIENCE, Server
 
 HASTY = "/realtime/app/app-key"
 
@@ -49,6 +52,41 @@ async def test_silence_is_pinged_and_any_answer_is_life(hasty_server: Server) ->
             await peer.send(answer, {})
         await peer.expect("pusher:error")
         await peer.expect("pusher:ping")
+
+
+@pytest.mark.parametrize("hasty_server", ["uvicorn"], indirect=True)
+async def test_a_native_client_may_know_control_frames_only(hasty_server: Server) -> None:
+    """35: having sent one, it is asked by them, again and again. Daphne hides them from us."""
+    async with plug(hasty_server) as (reader, writer):
+        await shake_hands(reader, writer, HASTY)
+        writer.write(wire(b"", 0x9))
+        assert await control_frame(reader) == 0xA
+        for _ in range(6):
+            assert await control_frame(reader) == 0x9
+            writer.write(wire(b"", 0xA))
+        writer.write(wire(b'{"event":"pusher:ping"}'))
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(b"pusher:pong")
+
+
+async def control_frame(reader: asyncio.StreamReader) -> int:
+    """Return the opcode of the empty frame that comes next."""
+    async with asyncio.timeout(PATIENCE):
+        first, length = await reader.readexactly(2)
+    assert length == 0
+    return first & 0xF
+
+
+async def test_who_used_control_frames_once_is_closed_if_silent(hasty_server: Server) -> None:
+    """31."""
+    async with plug(hasty_server) as (reader, writer):
+        await shake_hands(reader, writer, HASTY)
+        writer.write(wire(b"", 0x9))
+        assert await control_frame(reader) == 0xA
+        async with asyncio.timeout(PATIENCE):
+            rest = await reader.readuntil(b"4201")
+        asked = b"pusher:ping" if hasty_server.kind == "daphne" else wire(b"", 0x9, masked=False)
+        assert asked in rest
 
 
 async def test_a_peer_that_stays_silent_is_closed_and_missed(hasty_server: Server) -> None:

@@ -131,6 +131,19 @@ class TestLiveness:
                 protocol.receive(text, now=149)
             assert not protocol.is_stale(now=1_000, pong_timeout=30)
 
+    def test_a_sign_of_life_counts_from_when_it_was_given(self, connect: MakeProtocol) -> None:
+        """35."""
+        peer = connect()
+        peer.pinged_at = 5
+        peer.hear(4)
+        assert peer.last_seen == 4
+        assert peer.is_stale(now=6, pong_timeout=1)
+        peer.hear(5)
+        assert peer.last_seen == 5
+        assert not peer.is_stale(now=6, pong_timeout=1)
+        peer.hear(3)
+        assert peer.last_seen == 5
+
     def test_a_pong_that_nobody_asked_for_is_fine(self, connect: MakeProtocol) -> None:
         """34."""
         assert connect().receive(PONG, now=1) == Pong()
