@@ -33,13 +33,18 @@ class Replays:
             self._ahead.setdefault(topic, {}).setdefault(envelope_id, set()).add(connection)
 
     def passes(self, topic: Topic, envelope_id: str) -> frozenset[Connection]:
-        """Note that an envelope is being delivered; return who has its frame already."""
+        """Note that an envelope is being delivered; return who has its frame, or a newer one."""
         # Every envelope comes by here, and hardly any is for a cache channel.
         if "cache-" not in topic[1] or not is_cache(topic[1]):
             return NOBODY
         self._passed[topic] = envelope_id
         ahead = self._ahead.get(topic)
-        return frozenset(ahead.pop(envelope_id, ())) if ahead else NOBODY
+        if not ahead:
+            return NOBODY
+        have = ahead.pop(envelope_id, set())
+        # Ids grow: what went out before the frame they were given must not come after it.
+        have.update(*(given for given_id, given in ahead.items() if envelope_id < given_id))
+        return frozenset(have)
 
     def forget(self, topic: Topic, connection: Connection, *, last: bool) -> None:
         """Forget a listener that left, and the channel with its ``last`` one."""

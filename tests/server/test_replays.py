@@ -77,6 +77,20 @@ async def test_those_who_were_there_before_get_it_live():
             assert scores(newcomer) == ["1"]
 
 
+async def test_nothing_older_follows_what_was_kept():
+    """121: two were kept before either arrived, as a view on a thread can do."""
+    node = get_node()
+    first, second = envelope(1), envelope(2)
+    remember(node, first)
+    remember(node, second)
+    async with Visitor(node, "1.1") as newcomer:
+        node.receive(first)
+        node.receive(second)
+        assert scores(newcomer) == ["2"]
+        node.receive(envelope(3))
+        assert scores(newcomer) == ["2", "3"]
+
+
 async def test_whom_the_sender_left_out_may_have_it_later():
     """117."""
     node = get_node()
