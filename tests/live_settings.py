@@ -38,6 +38,8 @@ BROADCASTING = _BROADCASTING | {
             "enable_subscription_count": True,
             "enable_watchlist_events": True,
         },
+        {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
+        {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
         # Two of the same, with everything on, to see if they see each other.
         *(
             {
@@ -63,8 +65,6 @@ BROADCASTING = _BROADCASTING | {
             "secret": "rotated-secret",
             "previous_secret": "retired-secret",
         },
-        {"id": "tls", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
-        {"id": "one", "key": "one-key", "secret": "one-secret", "capacity": 1},
         {
             "id": "origins",
             "key": "origins-key",
