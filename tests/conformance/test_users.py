@@ -214,7 +214,7 @@ async def test_one_hears_who_comes_and_goes(server: Server) -> None:
 
 async def test_watching_is_for_applications_that_want_it(server: Server) -> None:
     """152, 220."""
-    async with join(server) as ada, join(server) as bob:
+    async with join(server, "second") as ada, join(server, "second") as bob:
         await ada.sign_in("7", watchlist=["8"])
         await bob.sign_in("8")
         await ada.silence()
