@@ -59,8 +59,8 @@ class BroadcastingApplication:
                 await self.inner(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._api.takes(scope):
-            await self._api(scope, receive, send)
+        if (target := self._api.find(scope)) is not None:
+            await self._api.answer(target, scope, receive, send)
         elif self.inner is not None:
             await self.inner(scope, receive, send)
         else:

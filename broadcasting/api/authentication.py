@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 from broadcasting.api.responses import ApiError
+from broadcasting.api.routes import raw_path
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.signing import request_text, verify
 from broadcasting.typing import Scope
@@ -19,29 +20,50 @@ REQUIRED = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
 def parse_query(query_string: bytes) -> dict[str, str]:
-    """Return the parameters, keys in lower case, values decoded; a repeated key is an error."""
+    """Return the parameters, keys in lower case, values decoded; a repeated key is an error.
+
+    ``key[]`` and ``key[0]`` are parts of one list: its values are joined by commas, which is
+    how libraries that send lists sign them.
+    """
+    text = query_string.decode("utf-8", "surrogateescape")
+    escaped = "%" in text
     parameters: dict[str, str] = {}
-    for pair in query_string.decode("latin-1").split("&"):
-        if not pair:
-            continue
+    lists: set[str] = set()
+    for pair in text.split("&"):
         key, _, value = pair.partition("=")
-        # Not unquote_plus: libraries sign what they mean, and a raw plus means a plus.
-        key = unquote(key).lower()
-        if key in parameters:
+        if escaped:
+            # Not unquote_plus: libraries sign what they mean, and a raw plus means a plus.
+            key, value = unquote(key), unquote(value)
+        key = key.lower()
+        if key.endswith("]"):
+            key = key.partition("[")[0]
+            if key in lists:
+                parameters[key] += f",{value}"
+                continue
+            lists.add(key)
+            if key in parameters:
+                raise ApiError(400, f"The parameter {key!r} is repeated")
+        elif key in parameters:
             raise ApiError(400, f"The parameter {key!r} is repeated")
-        parameters[key] = unquote(value)
+        elif not pair:
+            continue
+        parameters[key] = value
     return parameters
 
 
 def authenticate(
-    application: Application, scope: Scope, body: bytes, now: float, prefix: str = ""
+    application: Application,
+    scope: Scope,
+    parameters: Mapping[str, str],
+    body: bytes,
+    now: float,
+    prefix: str = "",
 ) -> None:
     """Raise ApiError(401) unless the request was signed with the application's secret.
 
-    ``now`` in Unix seconds; ``prefix`` is where the API is mounted: libraries sign the
-    path with or without it.
+    ``parameters`` are those of the query; ``now`` in Unix seconds; ``prefix`` is where the API
+    is mounted: libraries sign the path with or without it.
     """
-    parameters = parse_query(scope["query_string"])
     for name in REQUIRED:
         if name not in parameters:
             raise ApiError(401, f"The parameter {name!r} is missing")
@@ -50,22 +72,21 @@ def authenticate(
     if parameters["auth_version"] != "1.0":
         raise ApiError(401, "The auth_version must be 1.0")
     _check_timestamp(parameters["auth_timestamp"], now)
-    md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-    if "body_md5" not in parameters:
-        if body:
-            raise ApiError(401, "The parameter 'body_md5' is missing")
-    elif not _same(parameters["body_md5"], md5):
-        raise ApiError(401, "The body_md5 does not match the body")
-    signature = parameters["auth_signature"]
-    texts = [request_text(scope["method"], path, parameters) for path in _paths(scope, prefix)]
-    if True not in [verify(application.secrets, text, signature) for text in texts]:
-        raise ApiError(401, f"Invalid signature: you should have signed {texts[0]!r}")
+    _check_body(parameters.get("body_md5"), body)
+    signature, secrets = parameters["auth_signature"], application.secrets
+    for path in _paths(scope, prefix):
+        if verify(secrets, request_text(scope["method"], path, parameters), signature):
+            return
+    text = request_text(scope["method"], raw_path(scope), parameters)
+    raise ApiError(401, f"Invalid signature: you should have signed {text!r}")
 
 
 def _paths(scope: Scope, prefix: str) -> Iterator[str]:
-    raw = scope.get("raw_path") or scope["path"].encode()
-    seen = set()
-    for path in (raw.decode("latin-1").partition("?")[0], scope["path"]):
+    """Yield what a library may have taken for the path, what it most likely did first."""
+    raw = raw_path(scope)
+    yield raw
+    seen = {raw}
+    for path in (raw, scope["path"]):
         local = path.removeprefix(scope.get("root_path", ""))
         for candidate in (path, local, local.removeprefix(prefix)):
             if candidate not in seen:
@@ -78,6 +99,17 @@ def _check_timestamp(text: str, now: float) -> None:
         raise ApiError(401, "The auth_timestamp must be Unix seconds")
     if abs(now - int(text)) > MAX_SKEW:
         raise ApiError(401, f"The auth_timestamp is more than {MAX_SKEW} seconds off")
+
+
+def _check_body(presented: str | None, body: bytes) -> None:
+    if presented is None:
+        if body:
+            raise ApiError(401, "The parameter 'body_md5' is missing")
+        return
+    md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    # Some libraries write hex in capitals.
+    if not _same(presented.lower(), md5):
+        raise ApiError(401, "The body_md5 does not match the body")
 
 
 def _same(presented: str, expected: str) -> bool:

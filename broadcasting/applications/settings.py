@@ -24,6 +24,7 @@ _SWITCHES = (
     "enabled",
     "require_tls",
     "enable_statistics",
+    "enable_structured_data",
     "enable_subscription_count",
     "enable_user_authentication",
     "enable_watchlist_events",

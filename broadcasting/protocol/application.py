@@ -70,6 +70,9 @@ class Application:
     """32 bytes in base64, from which the keys of ``private-encrypted-`` channels are made."""
 
     enable_statistics: bool = True
+    enable_structured_data: bool = False
+    """Whether the HTTP API takes ``data`` that is no string, and encodes it as JSON once."""
+
     webhooks: tuple[Webhook, ...] = ()
 
     max_message_size: int = 65_536

@@ -13,13 +13,21 @@ class TokenBucket:
         self._tokens = float(limit)
         self._last = now
 
-    def allow(self, now: float) -> bool:
-        """Take one token if there is one. ``now`` in seconds, of any steady clock."""
+    def allow(self, now: float, tokens: int = 1) -> bool:
+        """Take ``tokens`` if they are there. ``now`` in seconds, of any steady clock.
+
+        More than ``limit`` at once are lent to a full bucket, and paid back by those who come
+        next.
+        """
         # A clock that stepped back must not let the same second count twice.
         elapsed = max(0.0, now - self._last)
         self._tokens = min(float(self.limit), self._tokens + elapsed * self.limit)
         self._last = max(self._last, now)
-        if self._tokens < 1.0:
+        if self._tokens < min(tokens, self.limit):
             return False
-        self._tokens -= 1.0
+        self._tokens -= tokens
         return True
+
+    def wait(self, tokens: int = 1) -> float:
+        """Return the seconds, from the last look on, until ``tokens`` would be given."""
+        return max(0.0, min(tokens, self.limit) - self._tokens) / self.limit

@@ -17,7 +17,10 @@ async def ask(method: str, path: str) -> dict[str, Any]:
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
-    await Api()(scope, receive, send)
+    api = Api()
+    target = api.find(scope)
+    assert target is not None
+    await api.answer(target, scope, receive, send)
     return {"status": sent[0]["status"], "headers": dict(sent[0]["headers"])}
 
 

@@ -1,0 +1,59 @@
+"""One request of the HTTP API as its endpoints see it: verified, its body not decoded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from broadcasting.api.responses import ApiError
+from broadcasting.protocol.application import Application
+from broadcasting.typing import Receive
+
+_decoder = msgspec.json.Decoder()
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks for what."""
+
+    application: Application
+    name: str
+    """The channel or the user id in the path; empty where there is none."""
+
+    parameters: Mapping[str, str]
+    """The query, those of the signature included."""
+
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the body's object. Raises ApiError."""
+        try:
+            value = _decoder.decode(self.body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            raise ApiError(400, "The body is not JSON") from None
+        if not isinstance(value, dict):
+            raise ApiError(400, "The body must be a JSON object")
+        return value
+
+
+def body_limit(application: Application) -> int:
+    """Return how many bytes a body may have: a full batch, every byte of it escaped in JSON."""
+    return application.max_event_batch_size * (application.max_event_payload_kb * 6_144 + 4_096)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body, however slowly it comes. Raises ApiError beyond ``limit`` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ApiError(400, "The request ended early")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise ApiError(413, f"The body is larger than {limit} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)

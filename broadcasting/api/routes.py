@@ -1,0 +1,77 @@
+"""The paths of the HTTP API: which there are, and which of them a request means."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from broadcasting.api import channels, events, users
+from broadcasting.api.requests import Request
+from broadcasting.typing import Scope
+
+Endpoint = Callable[[Request], Awaitable[dict[str, Any]]]
+
+ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/apps/{app_id}/events": {"POST": events.event},
+    "/apps/{app_id}/batch_events": {"POST": events.batch},
+    "/apps/{app_id}/channels": {"GET": channels.channels},
+    "/apps/{app_id}/channels/{channel}": {"GET": channels.channel},
+    "/apps/{app_id}/channels/{channel}/users": {"GET": channels.users},
+    "/apps/{app_id}/connections": {"GET": channels.connections},
+    "/apps/{app_id}/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
+    # One library asks so, of the application whose key stands in the query.
+    "/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
+}
+
+
+class Target(NamedTuple):
+    """What a request is for."""
+
+    methods: dict[str, Endpoint]
+    app_id: str | None
+    """None: the application that has the key in the query."""
+
+    name: str
+    """A channel or a user id; empty where the path names none."""
+
+
+class Routes:
+    """The routes under a prefix, such as ``/realtime``."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix.split("/")
+        self._methods = {_shape(path[1:].split("/")): ways for path, ways in ROUTES.items()}
+
+    def find(self, scope: Scope) -> Target | None:
+        """Return what a request is for, or None if it is not for this API."""
+        # Split before it is decoded: an escaped slash belongs to a name.
+        path = raw_path(scope).removeprefix(scope.get("root_path", ""))
+        parts = path.split("/")
+        if "%" in path:
+            parts = [unquote(part) for part in parts]
+        depth = len(self._prefix)
+        if parts[:depth] != self._prefix:
+            return None
+        parts = parts[depth:]
+        if parts and not parts[-1]:
+            parts.pop()
+        methods = self._methods.get(_shape(parts))
+        if methods is None or "" in parts:
+            return None
+        if parts[0] == "apps":
+            return Target(methods, parts[1], parts[3] if len(parts) > 3 else "")
+        if scope["method"] in methods and b"auth_key=" in scope["query_string"].lower():
+            return Target(methods, None, parts[1])
+        return None
+
+
+def raw_path(scope: Scope) -> str:
+    """Return the path as it was sent, without the query."""
+    raw = scope.get("raw_path")
+    return raw.decode("latin-1").partition("?")[0] if raw else str(scope["path"])
+
+
+def _shape(parts: list[str]) -> tuple[int | str, ...]:
+    # Words and names take turns in all of our paths.
+    return (len(parts), *parts[::2])
