@@ -80,6 +80,20 @@ BROADCASTING = _BROADCASTING | {
             "max_client_events_per_second": 3,
             "max_presence_members_per_channel": 3,
         },
+        {
+            "id": "rated",
+            "key": "rated-key",
+            "secret": "rated-secret",
+            "max_backend_events_per_second": 1,
+            "max_read_requests_per_second": 1,
+        },
+        {
+            "id": "loose",
+            "key": "loose-key",
+            "secret": "loose-secret",
+            "previous_secret": "loose-secret-of-before",
+            "enable_structured_data": True,
+        },
     ],
     "SERVER": {
         "PATH": os.environ.get("LIVE_PATH", ""),

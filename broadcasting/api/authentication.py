@@ -22,8 +22,7 @@ REQUIRED = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 def parse_query(query_string: bytes) -> dict[str, str]:
     """Return the parameters, keys in lower case, values decoded; a repeated key is an error.
 
-    ``key[]`` and ``key[0]`` are parts of one list: its values are joined by commas, which is
-    how libraries that send lists sign them.
+    ``key[]`` and ``key[0]`` are parts of one list, whose values are joined by commas.
     """
     text = query_string.decode("utf-8", "surrogateescape")
     escaped = "%" in text
@@ -74,11 +73,25 @@ def authenticate(
     _check_timestamp(parameters["auth_timestamp"], now)
     _check_body(parameters.get("body_md5"), body)
     signature, secrets = parameters["auth_signature"], application.secrets
-    for path in _paths(scope, prefix):
-        if verify(secrets, request_text(scope["method"], path, parameters), signature):
-            return
+    for signed in _ways(scope, parameters):
+        for path in _paths(scope, prefix):
+            if verify(secrets, request_text(scope["method"], path, signed), signature):
+                return
     text = request_text(scope["method"], raw_path(scope), parameters)
     raise ApiError(401, f"Invalid signature: you should have signed {text!r}")
+
+
+def _ways(scope: Scope, parameters: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """Yield the ways to sign lists: PHP and node join the values, Ruby repeats the key."""
+    yield parameters
+    query = unquote(scope["query_string"].decode("utf-8", "surrogateescape"))
+    if "[]=" in query:
+        repeated: dict[str, str] = {}
+        for pair in scope["query_string"].decode("utf-8", "surrogateescape").split("&"):
+            key, _, value = (unquote(part) for part in pair.partition("="))
+            before = f"{repeated[key]}&{key}=" if key in repeated else ""
+            repeated[key] = before + value
+        yield repeated
 
 
 def _paths(scope: Scope, prefix: str) -> Iterator[str]:

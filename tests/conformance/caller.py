@@ -83,6 +83,11 @@ class Caller:
         path = self.path(resource)
         return self.send("POST", path, self.sign("POST", path, body, **signing), body)
 
+    def get(self, resource: str, **parameters: str) -> Answer:
+        """Read, signed; ``parameters`` go into the query."""
+        path = self.path(resource)
+        return self.send("GET", path, self.sign("GET", path, extra=parameters))
+
     def send(
         self,
         method: str,
