@@ -47,6 +47,21 @@ class Sdk(ABC):
     @abstractmethod
     def trigger_batch(self, batch: Batch) -> Any: ...
 
+    @abstractmethod
+    def channels(self, prefix: str | None = None, info: list[str] | None = None) -> Any: ...
+
+    @abstractmethod
+    def channel(self, name: str, info: list[str] | None = None) -> Any: ...
+
+    @abstractmethod
+    def users(self, name: str) -> Any: ...
+
+    @abstractmethod
+    def send_to_user(self, user_id: str, name: str, data: Any) -> Any: ...
+
+    @abstractmethod
+    def terminate(self, user_id: str) -> Any: ...
+
 
 class PythonSdk(Sdk):
     """PyPI's ``pusher``."""
@@ -58,6 +73,21 @@ class PythonSdk(Sdk):
 
     def trigger_batch(self, batch: Batch) -> Any:
         return self._call("trigger_batch", batch)
+
+    def channels(self, prefix: str | None = None, info: list[str] | None = None) -> Any:
+        return self._call("channels_info", prefix, info or [])
+
+    def channel(self, name: str, info: list[str] | None = None) -> Any:
+        return self._call("channel_info", name, info or [])
+
+    def users(self, name: str) -> Any:
+        return self._call("users_info", name)
+
+    def send_to_user(self, user_id: str, name: str, data: Any) -> Any:
+        return self._call("send_to_user", user_id, name, data)
+
+    def terminate(self, user_id: str) -> Any:
+        return self._call("terminate_user_connections", user_id)
 
     def _call(self, method: str, *args: Any) -> Any:
         client = pusher.Pusher(
@@ -93,6 +123,29 @@ class NpmSdk(Sdk):
 
     def trigger_batch(self, batch: Batch) -> Any:
         return self._call("triggerBatch", batch)
+
+    def channels(self, prefix: str | None = None, info: list[str] | None = None) -> Any:
+        parameters = {} if prefix is None else {"filter_by_prefix": prefix}
+        return self._get("/channels", info, parameters)
+
+    def channel(self, name: str, info: list[str] | None = None) -> Any:
+        return self._get(f"/channels/{name}", info)
+
+    def users(self, name: str) -> Any:
+        return self._get(f"/channels/{name}/users")
+
+    def send_to_user(self, user_id: str, name: str, data: Any) -> Any:
+        return self._call("sendToUser", user_id, name, data)
+
+    def terminate(self, user_id: str) -> Any:
+        return self._call("terminateUserConnections", user_id)
+
+    def _get(
+        self, path: str, info: list[str] | None = None, parameters: dict[str, Any] | None = None
+    ) -> Any:
+        # A list goes as it is: the library joins it.
+        params = {**(parameters or {}), **({"info": info} if info else {})}
+        return self._call("get", {"path": path, "params": params})
 
     def _call(self, method: str, *args: Any) -> Any:
         options = {
