@@ -58,6 +58,10 @@ class BroadcastingApplication:
             case _ if self.inner is not None:
                 await self.inner(scope, receive, send)
 
+    def quick(self, scope: Scope) -> AsgiApplication | None:
+        """Return what answers an HTTP request without ever waiting, if it is one of those."""
+        return self._api.quick(scope)
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (target := self._api.find(scope)) is not None:
             await self._api.answer(target, scope, receive, send)

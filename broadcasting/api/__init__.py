@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 from broadcasting.api.authentication import authenticate, parse_query
 from broadcasting.api.counters import counters
@@ -21,9 +22,11 @@ from broadcasting.api.responses import (
 )
 from broadcasting.api.routes import Routes, Target
 from broadcasting.applications import Application, get_applications
+from broadcasting.backplanes import get_backplane
 from broadcasting.exceptions import PublishError
+from broadcasting.registry import get_registry
 from broadcasting.server.node import get_node
-from broadcasting.typing import Receive, Scope, Send
+from broadcasting.typing import AsgiApplication, Receive, Scope, Send
 
 __all__ = ["Api"]
 
@@ -37,6 +40,15 @@ class Api:
         self._prefix = prefix
         self.find = Routes(prefix).find
         """Return what a request is for, or None if it is not for this API."""
+
+    def quick(self, scope: Scope) -> AsgiApplication | None:
+        """Return what answers a request in one step, if nothing it does could wait."""
+        if get_backplane().waits or get_registry().waits:
+            return None
+        target = self.find(scope)
+        if target is None or scope["method"] not in target.methods:
+            return None
+        return partial(self.answer, target)
 
     async def answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request for which ``find()`` has a target."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
@@ -24,30 +23,32 @@ def parse_query(query_string: bytes) -> dict[str, str]:
 
     ``key[]`` and ``key[0]`` are parts of one list, whose values are joined by commas.
     """
-    text = query_string.decode("utf-8", "surrogateescape")
-    escaped = "%" in text
-    parameters: dict[str, str] = {}
-    lists: set[str] = set()
-    for pair in text.split("&"):
-        key, _, value = pair.partition("=")
-        if escaped:
-            # Not unquote_plus: libraries sign what they mean, and a raw plus means a plus.
-            key, value = unquote(key), unquote(value)
-        key = key.lower()
-        if key.endswith("]"):
-            key = key.partition("[")[0]
-            if key in lists:
-                parameters[key] += f",{value}"
-                continue
-            lists.add(key)
-            if key in parameters:
-                raise ApiError(400, f"The parameter {key!r} is repeated")
-        elif key in parameters:
-            raise ApiError(400, f"The parameter {key!r} is repeated")
-        elif not pair:
+    pairs = _pairs(query_string)
+    parameters = {key.lower(): value for key, value in pairs}
+    # Nearly always each key comes once and is no part of a list.
+    if len(parameters) == len(pairs) and b"]" not in query_string and b"%5" not in query_string:
+        return parameters
+    parameters, lists = {}, set()
+    for key, value in pairs:
+        name, bracket, _ = key.lower().partition("[")
+        if name in parameters and not (bracket and name in lists):
+            raise ApiError(400, f"The parameter {name!r} is repeated")
+        if name in parameters:
+            parameters[name] += f",{value}"
             continue
-        parameters[key] = value
+        parameters[name] = value
+        if bracket:
+            lists.add(name)
     return parameters
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    text = query_string.decode("utf-8", "surrogateescape")
+    pairs = [pair.partition("=") for pair in text.split("&") if pair]
+    if "%" not in text:
+        return [(key, value) for key, _, value in pairs]
+    # Not unquote_plus: libraries sign what they mean, and a raw plus means a plus.
+    return [(unquote(key), unquote(value)) for key, _, value in pairs]
 
 
 def authenticate(
@@ -66,39 +67,39 @@ def authenticate(
     for name in REQUIRED:
         if name not in parameters:
             raise ApiError(401, f"The parameter {name!r} is missing")
-    if not _same(parameters["auth_key"], application.key):
+    if parameters["auth_key"] != application.key:
         raise ApiError(401, "The auth_key does not belong to this application")
     if parameters["auth_version"] != "1.0":
         raise ApiError(401, "The auth_version must be 1.0")
     _check_timestamp(parameters["auth_timestamp"], now)
     _check_body(parameters.get("body_md5"), body)
     signature, secrets = parameters["auth_signature"], application.secrets
+    method, path = scope["method"], raw_path(scope)
+    likely = request_text(method, path, parameters)
+    if verify(secrets, likely, signature):
+        return
     for signed in _ways(scope, parameters):
         for path in _paths(scope, prefix):
-            if verify(secrets, request_text(scope["method"], path, signed), signature):
+            if verify(secrets, request_text(method, path, signed), signature):
                 return
-    text = request_text(scope["method"], raw_path(scope), parameters)
-    raise ApiError(401, f"Invalid signature: you should have signed {text!r}")
+    raise ApiError(401, f"Invalid signature: you should have signed {likely!r}")
 
 
 def _ways(scope: Scope, parameters: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """Yield the ways to sign lists: PHP and node join the values, Ruby repeats the key."""
     yield parameters
-    query = unquote(scope["query_string"].decode("utf-8", "surrogateescape"))
-    if "[]=" in query:
+    pairs = _pairs(scope["query_string"])
+    if any(key.endswith("[]") for key, _ in pairs):
         repeated: dict[str, str] = {}
-        for pair in scope["query_string"].decode("utf-8", "surrogateescape").split("&"):
-            key, _, value = (unquote(part) for part in pair.partition("="))
-            before = f"{repeated[key]}&{key}=" if key in repeated else ""
-            repeated[key] = before + value
+        for key, value in pairs:
+            repeated[key] = f"{repeated[key]}&{key}={value}" if key in repeated else value
         yield repeated
 
 
 def _paths(scope: Scope, prefix: str) -> Iterator[str]:
-    """Yield what a library may have taken for the path, what it most likely did first."""
+    """Yield what a library may have taken for the path."""
     raw = raw_path(scope)
-    yield raw
-    seen = {raw}
+    seen = set()
     for path in (raw, scope["path"]):
         local = path.removeprefix(scope.get("root_path", ""))
         for candidate in (path, local, local.removeprefix(prefix)):
@@ -121,9 +122,5 @@ def _check_body(presented: str | None, body: bytes) -> None:
         return
     md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
     # Some libraries write hex in capitals.
-    if not _same(presented.lower(), md5):
+    if presented.lower() != md5:
         raise ApiError(401, "The body_md5 does not match the body")
-
-
-def _same(presented: str, expected: str) -> bool:
-    return hmac.compare_digest(presented.encode("utf-8", "surrogatepass"), expected.encode())

@@ -41,7 +41,11 @@ class Routes:
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix.split("/")
-        self._methods = {_shape(path[1:].split("/")): ways for path, ways in ROUTES.items()}
+        # By length and words: words and names take turns in all of our paths.
+        self._methods = {
+            (len(parts), *parts[::2]): ROUTES[path]
+            for path, parts in ((path, path[1:].split("/")) for path in ROUTES)
+        }
 
     def find(self, scope: Scope) -> Target | None:
         """Return what a request is for, or None if it is not for this API."""
@@ -53,10 +57,10 @@ class Routes:
         depth = len(self._prefix)
         if parts[:depth] != self._prefix:
             return None
-        parts = parts[depth:]
+        del parts[:depth]
         if parts and not parts[-1]:
             parts.pop()
-        methods = self._methods.get(_shape(parts))
+        methods = self._methods.get((len(parts), *parts[::2]))
         if methods is None or "" in parts:
             return None
         if parts[0] == "apps":
@@ -70,8 +74,3 @@ def raw_path(scope: Scope) -> str:
     """Return the path as it was sent, without the query."""
     raw = scope.get("raw_path")
     return raw.decode("latin-1").partition("?")[0] if raw else str(scope["path"])
-
-
-def _shape(parts: list[str]) -> tuple[int | str, ...]:
-    # Words and names take turns in all of our paths.
-    return (len(parts), *parts[::2])

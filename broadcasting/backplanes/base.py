@@ -25,6 +25,9 @@ class BaseBackplane(ABC):
     crosses_processes: ClassVar[bool] = True
     """Whether an envelope published in one process reaches nodes in another."""
 
+    waits: ClassVar[bool] = True
+    """Whether apublish() may suspend. What never does is answered over HTTP in one step."""
+
     @abstractmethod
     def publish(self, envelope: Envelope) -> None:
         """Hand ``envelope`` on from sync code, from any thread, within ``PUBLISH_TIMEOUT``.

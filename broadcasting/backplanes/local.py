@@ -30,6 +30,7 @@ class LocalBackplane(BaseBackplane):
 
     known_options: ClassVar[frozenset[str] | None] = frozenset()
     crosses_processes: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._lock = ForkSafeLock()

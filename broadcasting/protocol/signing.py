@@ -34,8 +34,8 @@ def user_text(socket_id: str, user_data: str) -> str:
 
 def request_text(method: str, path: str, parameters: Mapping[str, str]) -> str:
     """Return what an HTTP API request's signature covers: keys lowered and sorted, values raw."""
-    pairs = sorted((key.lower(), value) for key, value in parameters.items())
-    query = "&".join(f"{key}={value}" for key, value in pairs if key != "auth_signature")
+    pairs = sorted([(key.lower(), value) for key, value in parameters.items()])
+    query = "&".join([f"{key}={value}" for key, value in pairs if key != "auth_signature"])
     return f"{method.upper()}\n{path}\n{query}"
 
 

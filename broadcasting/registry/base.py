@@ -69,6 +69,9 @@ class BaseRegistry(ABC):
 
     crosses_processes: ClassVar[bool] = True
 
+    waits: ClassVar[bool] = True
+    """Whether a coroutine of it may suspend. What never does is answered over HTTP in one step."""
+
     # -- channels ---------------------------------------------------------------------------
 
     @abstractmethod

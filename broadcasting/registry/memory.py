@@ -31,6 +31,7 @@ class MemoryRegistry(BaseRegistry):
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"max_cached"})
     crosses_processes: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         # By application, so that one tenant's names are never walked for another's answer.

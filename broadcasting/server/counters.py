@@ -47,3 +47,9 @@ class Counters:
 
     stale_closed: int = 0
     """Sockets ended because a ping stayed unanswered."""
+
+    heads_too_large: int = 0
+    """HTTP connections ended because of a request with too much before its body."""
+
+    heads_too_slow: int = 0
+    """HTTP connections ended because a request's headers did not come in time."""

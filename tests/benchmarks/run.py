@@ -2,6 +2,8 @@
 
     ./dev bench [--sockets 500] [--messages 40] [--rate 5] [--rounds 3] [--only NAME ...]
 
+``./dev bench http`` measures the HTTP API instead, see http_events.py.
+
 Compares this package with plain Channels on the same two servers. Judge by the ratios of
 one run: a shared machine's absolute numbers wander. Linux only (it reads /proc).
 """
@@ -39,6 +41,8 @@ class Contender:
 
     command: tuple[str, ...]
     env: dict[str, str]
+    arguments: tuple[str, ...] = ()
+    """Behind the port."""
 
 
 PYTHON = (sys.executable, "-m")
@@ -96,12 +100,20 @@ def memory_kb(pid: int) -> int:
     return 0
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def running(contender: Contender, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A server on ``port``, ended afterwards."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **contender.env}
     server = subprocess.Popen(
-        pinned(0, (*contender.command, str(port))),
+        pinned(0, (*contender.command, str(port), *contender.arguments)),
         cwd=ROOT,
         env=env,
         stdout=subprocess.DEVNULL,
@@ -145,9 +157,7 @@ def publish(port: int, messages: int, rate: float, size: int) -> None:
 
 def measure(contender: Contender, options: argparse.Namespace) -> dict[str, float]:
     """Return one round's numbers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with running(contender, port) as server:
         time.sleep(0.5)
         idle = memory_kb(server.pid)
@@ -222,4 +232,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["http"]:
+        # Run as a file, this one is __main__ and its folder's parent is not on the path.
+        sys.path.insert(0, str(ROOT))
+        from tests.benchmarks import http_events
+
+        http_events.main(sys.argv[2:])
+    else:
+        main()

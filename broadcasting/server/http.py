@@ -1,0 +1,242 @@
+"""uvicorn's HTTP side with bounds on what comes before a request, and a quick way to ours.
+
+A peer that never ends its headers, or sends them without end, loses its connection; so does
+one that is slow about a WebSocket's handshake, which begins as HTTP. There is one timer for
+each connection, whatever it carries.
+
+A plain request for which the application has a ``quick`` answer gets it in one step: the same
+ASGI, but no task, no events, and one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from broadcasting.server import plain
+from broadcasting.server.node import get_node
+from broadcasting.typing import AsgiApplication, Message
+
+logger = logging.getLogger("broadcasting.server")
+
+MAX_HEAD = 16_384
+"""Bytes of a request before its body; more are answered with 431."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection, until it becomes a WebSocket or ends."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._node = get_node()
+        usual = not (self.access_log or self.root_path or self.limit_concurrency)
+        self._quick = getattr(config.app, "quick", None) if usual else None
+        self._between = True
+        """Whether the next byte begins a request."""
+
+        self._received = 0
+        """Bytes of a head that is not complete, and of what came with it."""
+
+        self._refused = False
+        self._head_since: float | None = None
+        """When the head began that is not complete."""
+
+        self._idle_since: float | None = None
+        """When a quick answer left nothing to do; otherwise uvicorn's own timer runs."""
+
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- what uvicorn calls -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # of uvicorn's own servers
+        self._head_since = self.loop.time()
+        self._look_after(self._node.settings.handshake_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_looking()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused or (self._between and self._answered(data)):
+            return
+        self._idle_since = None
+        self._received += len(data)
+        super().data_received(data)
+        if self._head_since is None:
+            self._received = 0
+        elif self._received > MAX_HEAD:
+            self._refuse()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_looking()
+        if not self._refused:
+            super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._between = False
+        self._head_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        self._head_since = None
+        # Most requests come in fewer bytes than a head may have.
+        if self._received > MAX_HEAD and self._head_size() > MAX_HEAD:
+            self._refuse()
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._between = True
+        if not self._refused:
+            super().on_message_complete()
+
+    # -- quick answers ----------------------------------------------------------------------
+
+    def _answered(self, data: bytes) -> bool:
+        """Answer the request that ``data`` is, if that is possible in one step."""
+        # Before anything is read: most requests of a site are for its pages.
+        if self._quick is None or data.find(b"/apps/", 0, 256) < 0 or not self._is_free():
+            return False
+        request = plain.read(data)
+        if request is None:
+            return False
+        path = request.raw_path.decode("ascii")
+        scope = {
+            "type": "http",
+            "method": request.method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": request.raw_path,
+            "query_string": request.query_string,
+        }
+        answer: AsgiApplication | None = self._quick(scope)
+        if answer is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._write(_exchange(answer, scope, request.body))
+        return True
+
+    def _is_free(self) -> bool:
+        """Whether nothing is under way here."""
+        done = self._is_done() and not self.flow.write_paused
+        return done and not self.transport.is_closing()
+
+    def _is_done(self) -> bool:
+        # uvicorn has no cycle before the first request, whatever its annotations say.
+        return getattr(self.cycle, "response_complete", True)
+
+    def _write(self, exchange: Exchange) -> None:
+        self.server_state.total_requests += 1
+        self.transport.write(exchange.encoded(self.server_state.default_headers))
+        self._head_since = None
+        self._idle_since = self.loop.time()
+        if self._timer is None:
+            self._look_after(self.timeout_keep_alive)
+
+    # -- bounds -----------------------------------------------------------------------------
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse(self) -> None:
+        """Answer 431 and hang up."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        self._node.counters.heads_too_large += 1
+        # In the middle of another answer nothing can be said.
+        if self._is_done():
+            said = b"content-length: 0\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[431] + said)
+        self.transport.close()
+
+    def _look_after(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _stop_looking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        """Hang up on a peer that took too long; otherwise look again when it could have."""
+        self._timer = None
+        patience, since = self._node.settings.handshake_timeout, self._head_since
+        slow = since is not None
+        if since is None:
+            patience, since = float(self.timeout_keep_alive), self._idle_since
+        now = self.loop.time()
+        if since is None or not self._is_done():
+            self._look_after(patience)
+        elif now < since + patience:
+            self._look_after(since + patience - now)
+        elif not self.transport.is_closing():
+            self._node.counters.heads_too_slow += slow
+            self.transport.close()
+
+
+def _exchange(answer: AsgiApplication, scope: dict[str, Any], body: bytes) -> Exchange:
+    """Return the request with its answer, whatever became of it."""
+    exchange = Exchange(body)
+    coroutine: Any = answer(scope, exchange.receive, exchange.send)
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return exchange
+    except Exception:
+        logger.exception("A request could not be answered")
+    else:
+        coroutine.close()
+        logger.error("What was to be answered in one step has waited for something")
+    return Exchange.failed()
+
+
+class Exchange:
+    """A request that is complete, and its answer, for an application that waits for nothing."""
+
+    __slots__ = ("_body", "_content", "_start")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._start: Message = {}
+        self._content = b""
+
+    @classmethod
+    def failed(cls) -> Exchange:
+        """Return the answer to a request that could not be answered."""
+        exchange = cls(b"")
+        exchange._start = {"status": 500, "headers": [(b"content-length", b"0")]}
+        return exchange
+
+    async def receive(self) -> Message:
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        else:
+            self._content += message.get("body", b"")
+
+    def encoded(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the bytes of the answer."""
+        parts = [STATUS_LINE[self._start["status"]]]
+        for name, value in (*default_headers, *self._start["headers"]):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", self._content)
+        return b"".join(parts)
