@@ -41,7 +41,7 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._node = get_node()
-        usual = not (self.access_log or self.root_path or self.limit_concurrency)
+        usual = not (config.access_log or self.root_path or self.limit_concurrency)
         self._quick = getattr(config.app, "quick", None) if usual else None
         self._between = True
         """Whether the next byte begins a request."""

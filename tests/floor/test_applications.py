@@ -29,6 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "allowed_origins": ("https://example.com",),
     "enable_client_events": "members",
     "enable_statistics": False,
+    "enable_structured_data": True,
     "enable_subscription_count": True,
     "enable_user_authentication": True,
     "user_authentication_timeout": 1.5,
