@@ -26,7 +26,7 @@ def parse_info(info: object, known: frozenset[str] = COUNTS) -> frozenset[str]:
         return frozenset()
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ApiError(400, "'info' must be names joined by commas")
-    asked = frozenset(name.strip() for name in names) - {""}
+    asked = frozenset(name.strip(" ") for name in names) - {""}
     if unknown := asked - known:
         shown = ", ".join(sorted(repr(name)[:60] for name in unknown))
         raise ApiError(400, f"Unknown in 'info': {shown}; known here: {', '.join(sorted(known))}")

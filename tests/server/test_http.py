@@ -115,7 +115,7 @@ async def server() -> AsyncIterator[Server]:
     finally:
         listening.close()
         for connection in tuple(state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         await get_node().stop()
 
 
