@@ -13,6 +13,7 @@ from broadcasting.registry import Occupancy, get_registry
 USER_COUNT = "user_count"
 SUBSCRIPTION_COUNT = "subscription_count"
 CACHE = "cache"
+NOTHING: frozenset[str] = frozenset()
 COUNTS = frozenset({USER_COUNT, SUBSCRIPTION_COUNT})
 
 
@@ -21,9 +22,9 @@ def parse_info(info: object, known: frozenset[str] = COUNTS) -> frozenset[str]:
 
     Raises ApiError for what is not among the ``known``.
     """
+    if info is None or info == "":
+        return NOTHING
     names = info.split(",") if isinstance(info, str) else info
-    if names is None:
-        return frozenset()
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ApiError(400, "'info' must be names joined by commas")
     asked = frozenset(name.strip(" ") for name in names) - {""}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from broadcasting.api.attributes import counts, parse_info
+from broadcasting.api.attributes import NOTHING, counts, parse_info
 from broadcasting.api.counters import counters
 from broadcasting.api.limits import take_events
 from broadcasting.api.repeats import key_of, publish_once
@@ -29,7 +29,7 @@ async def event(request: Request) -> dict[str, Any]:
     application, body = request.application, request.json()
     channels = _channels(application, body)
     envelopes = _envelopes(application, body, channels)
-    asked = parse_info(body.get("info"))
+    asked = parse_info(body["info"]) if "info" in body else NOTHING
     await _publish(application, body, 1, envelopes)
     if not asked:
         return {}
@@ -63,7 +63,7 @@ async def batch(request: Request) -> dict[str, Any]:
 async def _publish(
     application: Application, body: dict[str, Any], number: int, envelopes: Sequence[Envelope]
 ) -> None:
-    key = key_of(body)
+    key = key_of(body) if "idempotency_key" in body else None
     take_events(application, number)
     if key is None:
         for envelope in envelopes:

@@ -44,16 +44,14 @@ def body_limit(application: Application) -> int:
 
 async def read_body(receive: Receive, limit: int) -> bytes:
     """Return the whole body, however slowly it comes. Raises ApiError beyond ``limit`` bytes."""
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ApiError(400, "The request ended early")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
+        chunk: bytes = message.get("body", b"")
+        if len(body) + len(chunk) > limit:
             raise ApiError(413, f"The body is larger than {limit} bytes")
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return bytes(body) + chunk if body else chunk
+        body += chunk

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
-from secrets import token_hex
-from time import time_ns
+from os import urandom
 from typing import Literal
 
 import msgspec
@@ -23,22 +21,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     frame: str
     except_socket: str | None = None
-    id: str = msgspec.field(default_factory=lambda: new_id())
-    """Of two, the one made later is the greater; strictly so within a process."""
-
+    id: str = msgspec.field(default_factory=lambda: urandom(16).hex())
     kind: Literal["event", "control"] = "event"
     position: str | None = None
     """Kept for a history to come; None today."""
 
     v: int = VERSION
-
-
-_numbers = count()
-
-
-def new_id() -> str:
-    """Return an id that no other envelope has, greater than those made before it."""
-    return f"{time_ns() << 16 | next(_numbers) & 0xFFFF:020x}{token_hex(6)}"
 
 
 _encoder = msgspec.json.Encoder()

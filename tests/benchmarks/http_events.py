@@ -2,9 +2,10 @@
 
     ./dev bench http [--clients 16] [--seconds 3] [--rounds 5]
 
-Compares ``websockets_serve`` with soketi, which npm installs on the first run. Needs two cores:
-the server has one, the load the other. Judge by the ratio of one run: a shared machine's
-absolute numbers wander. Linux only.
+Compares ``websockets_serve`` with soketi, which npm installs on the first run. soketi closes
+each connection after its answer, and the load connects again, as any client would; a second
+soketi is kept from doing so. Needs two cores: the server has one, the load the other. Judge by
+the ratios of one run: a shared machine's absolute numbers wander. Linux only.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ OURS = "broadcasting on uvicorn"
 THEIRS = "soketi 1.6.1"
 
 
-def soketi() -> Contender:
-    """Return how to start it. Raises SystemExit with what is missing."""
+def soketi(**more: str) -> Contender:
+    """Return how to start it; ``more`` goes into its environment. Raises SystemExit."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise SystemExit("soketi needs node and npm")
@@ -51,7 +52,7 @@ def soketi() -> Contender:
     script = 'SOKETI_PORT="$0" exec node "$1"/start.js start --config="$1"/config.json'
     return Contender(
         command=("sh", "-c", script),
-        env={f"SOKETI_{name}": value for name, value in options.items()},
+        env={f"SOKETI_{name}": value for name, value in options.items()} | more,
         arguments=(str(SOKETI),),
     )
 
@@ -79,6 +80,7 @@ def main(arguments: list[str]) -> None:
     contenders = {OURS: CONTENDERS[OURS]}
     try:
         contenders[THEIRS] = soketi()
+        contenders[f"{THEIRS}, kept alive"] = soketi(KEEP_ALIVE="1")
     except SystemExit as missing:
         print(f"Without {THEIRS}: {missing}", file=sys.stderr)
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
@@ -90,9 +92,11 @@ def main(arguments: list[str]) -> None:
     for name, results in rounds.items():
         row = [statistics.median(each[head] for each in results) for head in heads]
         print(f"{name:28}" + "".join(f"{value:15.1f}" for value in row))
-    if THEIRS in rounds:
-        pairs = list(zip(rounds[OURS], rounds[THEIRS], strict=True))
+    for name in [name for name in rounds if name != OURS]:
+        pairs = list(zip(rounds[OURS], rounds[name], strict=True))
         ratio = statistics.median(o["requests_s"] / t["requests_s"] for o, t in pairs)
         work = statistics.median(t["cpu_us"] / o["cpu_us"] for o, t in pairs)
-        print(f"{ratio:.2f} times as many requests a second as {THEIRS}")
-        print(f"{work:.2f} times as many for the same processor time")
+        print(
+            f"{ratio:.2f} times as many requests a second as {name}, and {work:.2f} times as many"
+            " for the same processor time"
+        )

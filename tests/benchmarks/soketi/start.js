@@ -1,13 +1,15 @@
-// soketi, with one change in its favour: it ends every answer with "Connection: close", which
-// would make this a benchmark of opening connections.
+// soketi as it ships, or with KEEP_ALIVE=1 without the "Connection: close" that it ends every
+// answer with.
 
 const { HttpHandler } = require("@soketi/soketi/dist/http-handler");
 
-HttpHandler.prototype.sendJson = function (res, data, status = "200 OK") {
-  return res
-    .writeStatus(status)
-    .writeHeader("Content-Type", "application/json")
-    .end(JSON.stringify(data));
-};
+if (process.env.KEEP_ALIVE) {
+  HttpHandler.prototype.sendJson = function (res, data, status = "200 OK") {
+    return res
+      .writeStatus(status)
+      .writeHeader("Content-Type", "application/json")
+      .end(JSON.stringify(data));
+  };
+}
 
 require("@soketi/soketi/dist/cli");
