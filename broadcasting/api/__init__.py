@@ -65,6 +65,10 @@ class Api:
             logger.error("A request of the HTTP API could not be published: %s", problem)
             error = ApiError(503, "The backplane is unavailable", retry_after(1))
             await respond_error(send, error)
+        except Exception:
+            counters.failed += 1
+            logger.exception("%s %.200r failed", scope["method"], scope["path"])
+            await respond_error(send, ApiError(500, "The server made a mistake"))
         else:
             await (respond(send, 200, body) if body else respond_nothing(send))
 

@@ -49,12 +49,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._received = 0
         """Bytes of a head that is not complete, and of what came with it."""
 
-        self._refused = False
+        self._over = False
+        """Whether what still comes is none of our business: refused, or a WebSocket's."""
+
         self._head_since: float | None = None
         """When the head began that is not complete."""
 
         self._idle_since: float | None = None
-        """When a quick answer left nothing to do; otherwise uvicorn's own timer runs."""
+        """Since when there is nothing to do, unless uvicorn's own timer runs."""
 
         self._timer: asyncio.TimerHandle | None = None
 
@@ -70,24 +72,31 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused or (self._between and self._answered(data)):
+        if self._over or (self._between and self._answered(data)):
             return
-        self._idle_since = None
         self._received += len(data)
         super().data_received(data)
         if self._head_since is None:
             self._received = 0
+            if self._has_begun_nothing():
+                self._rest()
         elif self._received > MAX_HEAD:
             self._refuse()
 
+    def _has_begun_nothing(self) -> bool:
+        # Line breaks between requests stop uvicorn's own timer.
+        return self._between and self._idle_since is None and not self._over and self._is_done()
+
     def handle_websocket_upgrade(self) -> None:
         self._stop_looking()
-        if not self._refused:
+        if not self._over:
+            self._over = True
             super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._between = False
+        self._idle_since = None
         self._head_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
@@ -95,16 +104,16 @@ class HttpProtocol(HttpToolsProtocol):
         # Most requests come in fewer bytes than a head may have.
         if self._received > MAX_HEAD and self._head_size() > MAX_HEAD:
             self._refuse()
-        if not self._refused:
+        if not self._over:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if not self._refused:
+        if not self._over:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._between = True
-        if not self._refused:
+        if not self._over:
             super().on_message_complete()
 
     # -- quick answers ----------------------------------------------------------------------
@@ -145,6 +154,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.transport.write(exchange.encoded(self.server_state.default_headers))
         self._head_since = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait for the next request, as long as uvicorn would."""
         self._idle_since = self.loop.time()
         if self._timer is None:
             self._look_after(self.timeout_keep_alive)
@@ -156,9 +169,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         """Answer 431 and hang up."""
-        if self._refused or self.transport.is_closing():
+        if self._over or self.transport.is_closing():
             return
-        self._refused = True
+        self._over = True
         self._node.counters.heads_too_large += 1
         # In the middle of another answer nothing can be said.
         if self._is_done():
