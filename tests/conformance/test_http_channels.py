@@ -144,7 +144,7 @@ def test_a_channel_that_is_none_or_cannot_have_that(server: Server, name: str, i
 
 @pytest.mark.parametrize("kind", ["cache-", "private-cache-", "presence-cache-"])
 async def test_what_a_cache_channel_keeps(server: Server, kind: str) -> None:
-    """1.8: while nobody is there too."""
+    """Read over HTTP, while nobody is there too."""
     caller = Caller(server)
     name = f"{kind}api-{server.kind}"
     assert body(caller, f"channels/{name}", info="cache") == {"occupied": False, "cache": None}
@@ -190,7 +190,7 @@ async def test_connections_are_counted_whatever_they_joined(
 
 
 async def test_counts_beside_an_event(server: Server, crowd: list[Peer]) -> None:
-    """181, 227, as far as it is of one node: one entry for each channel, what applies in it."""
+    """181: one entry for each channel, what applies in it."""
     trigger = Caller(server).trigger
     names = ["presence-c", "public", "vacant", "public", "#server-to-user-7"]
     answer = trigger(names, "n", "{}", info=COUNTS)

@@ -133,7 +133,7 @@ async def test_reading(server: Server, call: Callable[..., Answer]) -> None:
 
 
 def test_lists(server: Server, call: Callable[..., Answer]) -> None:
-    """2.1: parameters that are lists, as each library signs and sends them."""
+    """Parameters that are lists, as each library signs and sends them."""
     both = ["user_count", "subscription_count"]
     answer = call("GET", "/apps/app/channels/presence-nobody", info=both)
     assert answer.status == 200, answer
@@ -159,7 +159,7 @@ def test_the_md5_of_nothing_must_be_right(server: Server) -> None:
 
 
 def test_a_list_and_a_value_of_one_name(server: Server) -> None:
-    """2.1: nobody could say which of them counts."""
+    """Nobody could say which of them counts."""
     caller = Caller(server)
     path = caller.path("channels")
     for names in (("info", "info[]"), ("info[]", "info"), ("info", "Info[0]")):

@@ -101,7 +101,7 @@ async def test_the_path_without_an_application(server: Server) -> None:
 
 
 def test_without_a_key_that_path_is_the_sites_own(server: Server) -> None:
-    """2.2: so is any other method."""
+    """So is any other method."""
     caller = Caller(server)
     path = "/users/7/terminate_connections"
     assert "auth_key" not in caller.send("POST", path).text

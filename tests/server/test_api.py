@@ -125,7 +125,7 @@ async def test_every_answer_has_its_length():
     ],
 )
 def test_pushers_own_examples(method: str, path: str, query: str, body: bytes, digest: str):
-    """164, and 165 to the second."""
+    """164, 165: to the second."""
     own = f"auth_key={VECTORS.key}&auth_timestamp={AT}&auth_version=1.0"
     query = f"{query}&{own}&auth_signature={digest}"
     scope = {"method": method, "path": path}
@@ -178,7 +178,7 @@ async def test_a_repeat_waits_for_what_becomes_of_the_first(frozen: type[Frozen]
 
 
 async def test_a_server_that_stops_takes_nothing():
-    """2.1: 503, since what it took would reach nobody."""
+    """503, since what it took would reach nobody."""
     await get_node().stop()
     answer = await post(EVENT)
     assert answer["status"] == 503
@@ -195,7 +195,7 @@ def test_what_may_wait_has_no_quick_answer(frozen: type[Frozen]):
 
 
 def test_a_rate_that_changes_counts_anew():
-    """199, 220, 221."""
+    """199, 220."""
     slow = Application(id="x", key="x", secret="x", max_backend_events_per_second=2)
     limits.take_events(slow, 5)  # lent
     with pytest.raises(ApiError) as refused:
