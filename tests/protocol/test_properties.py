@@ -245,6 +245,23 @@ def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(
     assert passed <= limit + math.ceil(elapsed * limit)
 
 
+@given(st.integers(1, 20), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 60)), max_size=60))
+def test_a_bucket_is_paid_back_what_it_lends(limit: int, asked: list[tuple[float, int]]) -> None:
+    """Assertion 199: over any time no more than the rate, but for the last that was lent."""
+    bucket, now, given_before, last = TokenBucket(limit, now=0), 0.0, 0, 0
+    for pause, tokens in asked:
+        now += pause
+        if bucket.allow(now, tokens):
+            given_before, last = given_before + last, tokens
+            assert given_before + min(last, limit) <= limit + now * limit + 1e-6
+        else:
+            wait = bucket.wait(tokens)
+            assert wait > 0
+            now += wait + 1e-6
+            assert bucket.allow(now, tokens)
+            given_before, last = given_before + last, tokens
+
+
 @given(st.integers(1, 50), st.floats(0, 1e9))
 def test_a_second_of_silence_fills_a_bucket(limit: int, start: float) -> None:
     """131."""

@@ -21,6 +21,7 @@ from broadcasting.backplanes import Envelope
 from broadcasting.backplanes.local import LocalBackplane
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol.signing import request_text, sign
+from broadcasting.registry import Cached
 from broadcasting.server.node import get_node
 from tests.settings import BROADCASTING
 
@@ -192,6 +193,27 @@ def test_what_may_wait_has_no_quick_answer(frozen: type[Frozen]):
         assert Api().quick(scope) is not None
         assert Api().quick(scope | {"method": "GET"}) is None
         assert Api().quick(scope | {"path": "/"}) is None
+
+
+async def test_what_says_that_it_never_waits_never_does():
+    node = get_node()
+    backplane, registry = node.backplane, node.registry
+    assert not backplane.waits
+    assert not registry.waits
+    last = Cached(frame="{}", id="1", ttl=1)
+    for coroutine in (
+        backplane.apublish(Envelope(app_id="app", channel="c", frame="{}")),
+        registry.occupancy("app", "c"),
+        registry.channels("app"),
+        registry.members("app", "presence-c"),
+        registry.connections("app"),
+        registry.aremember("app", "cache-c", last),
+        registry.recall("app", "cache-c"),
+        registry.claim("app", "key", 1),
+        registry.release("app", "key"),
+    ):
+        with pytest.raises(StopIteration):
+            coroutine.send(None)
 
 
 def test_a_rate_that_changes_counts_anew():
