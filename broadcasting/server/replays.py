@@ -1,7 +1,8 @@
 """Which frames of cache channels have passed this node, and who was given one ahead of time.
 
-A kept frame may be read while it is still on its way here; who has it already must not get it
-again. Nothing here waits or sends.
+A kept frame may be read while it is still on its way here; who has it already need not get it
+again. But if another one passes in between, it must come last: better twice than stale. Nothing
+here waits or sends.
 """
 
 from __future__ import annotations
@@ -33,18 +34,14 @@ class Replays:
             self._ahead.setdefault(topic, {}).setdefault(envelope_id, set()).add(connection)
 
     def passes(self, topic: Topic, envelope_id: str) -> frozenset[Connection]:
-        """Note that an envelope is being delivered; return who has its frame, or a newer one."""
+        """Note that an envelope is being delivered; return who has its frame already."""
         # Every envelope comes by here, and hardly any is for a cache channel.
         if "cache-" not in topic[1] or not is_cache(topic[1]):
             return NOBODY
         self._passed[topic] = envelope_id
-        ahead = self._ahead.get(topic)
-        if not ahead:
-            return NOBODY
-        have = ahead.pop(envelope_id, set())
-        # Ids grow: what went out before the frame they were given must not come after it.
-        have.update(*(given for given_id, given in ahead.items() if envelope_id < given_id))
-        return frozenset(have)
+        # All of it, since from here on nobody's last frame is the one that was given ahead.
+        ahead = self._ahead.pop(topic, None)
+        return frozenset(ahead.get(envelope_id, ())) if ahead else NOBODY
 
     def forget(self, topic: Topic, connection: Connection, *, last: bool) -> None:
         """Forget a listener that left, and the channel with its ``last`` one."""

@@ -13,4 +13,137 @@ from typing import Any
 
 import uvicorn
 
+from broadcasting.server.control_frames import WebSocketProtocol
 from broadcasting.server.http import HttpProtocol
+from broadcasting.server.node import get_node
+
+MAX_FRAME = 1_048_576
+"""Bytes of one frame before the server itself ends the socket with 1009, as Daphne's default;
+each application's own, smaller limit is checked by the protocol."""
+
+
+TICKS_A_LOOK = 20
+"""uvicorn ticks ten times a second; so often do we look for sockets that do not end."""
+
+
+class SocketServer(uvicorn.Server):
+    """A server whose sockets learn of its end from us, with a code to return at once."""
+
+    def __init__(
+        self, config: uvicorn.Config, announce: Callable[[], object], patience: float
+    ) -> None:
+        """``announce`` is called once the server takes connections.
+
+        ``patience``: seconds that a peer may take to read what was sent before we hung up.
+        """
+        super().__init__(config)
+        self._announce = announce
+        self._patience = patience
+        self._hung_up: dict[Any, float] = {}
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        self._announce()
+        # With Python's defaults, full collections over every connection dominate.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_LOOK == 0:
+            self._cut_off(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        drain = self.config.timeout_graceful_shutdown or 0
+        ends = loop.time() + drain
+        for server in self.servers:
+            server.close()
+        # Those that were seen to hang before; the others have as long as everybody.
+        for connection in self._hung_up:
+            reset(connection.transport)
+        await get_node().stop()
+        await self._farewell(drain)
+        # uvicorn waits as long again for its requests; both share one deadline.
+        self.config.timeout_graceful_shutdown = max(0, ends - loop.time())  # type: ignore[assignment]
+        await super().shutdown(sockets)
+
+    async def _farewell(self, drain: float) -> None:
+        """Let the peers answer our close; hang up on those that have not by the deadline."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                while self._closing():
+                    await asyncio.sleep(0.02)  # uvicorn tells nobody when a socket is gone
+        # No reset here: our close may still be under way to a peer that is only far away.
+        for connection in self._closing():
+            connection.transport.abort()
+        # Before 0.53 uvicorn fails on a socket that was closed and is still there.
+        await asyncio.sleep(0)
+
+    def _sockets(self) -> list[Any]:
+        """Return the WebSockets; answers of the site that end slowly are none of our business."""
+        return [c for c in self.server_state.connections if hasattr(c, "close_sent")]
+
+    def _closing(self) -> list[Any]:
+        return [c for c in self._sockets() if c.close_sent]
+
+    def _cut_off(self, now: float) -> None:
+        """Abort what we hung up on long ago: a peer that reads nothing keeps it for ever."""
+        ending = [c for c in self._sockets() if c.transport.is_closing()]
+        since = {c: self._hung_up.get(c, now) for c in ending}
+        self._hung_up = {c: then for c, then in since.items() if now - then < self._patience}
+        for connection in since.keys() - self._hung_up.keys():
+            reset(connection.transport)
+
+
+def reset(transport: Any) -> None:
+    """End a connection at once, and let the kernel forget what waits in it for the peer too."""
+    now = struct.pack("ii", 1, 0)
+    with contextlib.suppress(Exception):  # not every kind of socket lingers, or is there still
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    transport.abort()
+
+
+def configuration(
+    application: Any, *, host: str, port: int, drain_seconds: float, log_level: str
+) -> uvicorn.Config:
+    """Return uvicorn's settings; ``drain_seconds`` bounds the wait for sockets at the end."""
+    return uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        http=HttpProtocol,
+        # Sans-I/O is the fastest of uvicorn's own; compression costs every frame of a
+        # fan-out again, and control pings a timer each: the node's one sweep asks instead.
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_FRAME,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        backlog=4_096,
+        lifespan="on",
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(drain_seconds)),
+    )
+
+
+def run(config: uvicorn.Config, announce: Callable[[], object], patience: float) -> None:
+    """Serve until SIGTERM or SIGINT; return normally after a clean stop.
+
+    See SocketServer for ``announce`` and ``patience``.
+    """
+    server = SocketServer(config, announce, patience)
+    # Until uvicorn listens to signals itself, and once it has stopped: it raises the signal
+    # again then, and a clean stop exits 0.
+    previous = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, previous)

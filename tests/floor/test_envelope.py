@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode, new_id
+from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.protocol import messages
 
 FIELDS: dict[str, Any] = {"app_id": "app", "channel": "c", "frame": "{}"}
@@ -84,8 +84,3 @@ def test_any_frame_of_ours_can_travel(data: str, channel: str, except_socket: st
     frame = messages.event("e", channel, data)
     sent = Envelope(app_id="app", channel=channel, frame=frame, except_socket=except_socket)
     assert decode(encode(sent)) == sent
-
-
-def test_ids_grow_in_the_order_of_their_making() -> None:
-    ids = [new_id() for _ in range(1_000)]
-    assert ids == sorted(set(ids))
