@@ -96,7 +96,8 @@ def subjects() -> dict[str, list[Assertion]]:
 def proofs() -> Mapping[int, list[Proof]]:
     """Return the tests of each number, those over a real socket first."""
     found: dict[int, list[Proof]] = defaultdict(list)
-    elsewhere = sorted(set(TESTS.rglob("*.py")) - set(HERE.glob("*.py")))
+    ours = {path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts}
+    elsewhere = sorted(ours - set(HERE.glob("*.py")))
     for path in [*sorted(HERE.glob("*.py")), *elsewhere]:
         if "node_modules" in path.parts:
             continue

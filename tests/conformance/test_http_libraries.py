@@ -1,4 +1,4 @@
-"""2.1: requests as Pusher's server libraries build them, each with what is odd about it.
+"""Requests as Pusher's server libraries build them, each with what is odd about it.
 
 Written down by hand, so that languages which are not installed here are heard as well.
 """

@@ -247,7 +247,7 @@ def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(
 
 @given(st.integers(1, 20), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 60)), max_size=60))
 def test_a_bucket_is_paid_back_what_it_lends(limit: int, asked: list[tuple[float, int]]) -> None:
-    """Assertion 199: over any time no more than the rate, but for the last that was lent."""
+    """199: over any time no more than the rate, but for the last that was lent."""
     bucket, now, given_before, last = TokenBucket(limit, now=0), 0.0, 0, 0
     for pause, tokens in asked:
         now += pause

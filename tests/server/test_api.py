@@ -179,7 +179,7 @@ async def test_a_repeat_waits_for_what_becomes_of_the_first(frozen: type[Frozen]
 
 
 async def test_a_server_that_stops_takes_nothing():
-    """503, since what it took would reach nobody."""
+    """It is 503, since what it took would reach nobody."""
     await get_node().stop()
     answer = await post(EVENT)
     assert answer["status"] == 503
