@@ -26,7 +26,8 @@ from broadcasting.typing import AsgiApplication, Message
 logger = logging.getLogger("broadcasting.server")
 
 MAX_HEAD = 16_384
-"""Bytes of a request before its body; more are answered with 431."""
+"""Bytes of a request before its body; more are answered with 431. Chunks may have as many in a
+row, and the body as many behind it, that add nothing to what the application reads."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -47,7 +48,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether the next byte begins a request."""
 
         self._received = 0
-        """Bytes of a head that is not complete, and of what came with it."""
+        """Bytes since anything was complete, or a body went on: of a head, or what is dropped."""
+
+        self._moved = False
+        """Whether something was complete, or a body went on, in what has come just now."""
+
+        self._stuck_since: float | None = None
+        """Since when a body's framing comes, and nothing of the body."""
 
         self._over = False
         """Whether what still comes is none of our business: refused, or a WebSocket's."""
@@ -75,17 +82,25 @@ class HttpProtocol(HttpToolsProtocol):
         if self._over or (self._between and self._answered(data)):
             return
         self._received += len(data)
+        self._moved = False
         super().data_received(data)
-        if self._head_since is None:
-            self._received = 0
-            if self._has_begun_nothing():
-                self._rest()
-        elif self._received > MAX_HEAD:
-            self._refuse()
+        if not self._over:
+            self._take_stock()
 
-    def _has_begun_nothing(self) -> bool:
-        # Line breaks between requests stop uvicorn's own timer.
-        return self._between and self._idle_since is None and not self._over and self._is_done()
+    def _take_stock(self) -> None:
+        """See where the connection stands after what has come."""
+        in_head = self._head_since is not None
+        if self._moved:
+            self._stuck_since = None
+            # How much of it was before this head is not known; the next bytes are all its own.
+            self._received = self._head_size() if in_head else 0
+        elif not (in_head or self._between or self._stuck_since is not None):
+            self._stuck_since = self.loop.time()
+        if self._received > MAX_HEAD:
+            self._refuse()
+        # Line breaks between requests, or the rest of one that is answered, stop uvicorn's timer.
+        elif not in_head and self._is_done() and (self._moved or self._idle_since is None):
+            self._rest()
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_looking()
@@ -99,8 +114,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._idle_since = None
         self._head_since = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Those that come behind a body are nobody's business.
+        if self._head_since is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._head_since = None
+        self._moved = True
         # Most requests come in fewer bytes than a head may have.
         if self._received > MAX_HEAD and self._head_size() > MAX_HEAD:
             self._refuse()
@@ -108,11 +129,12 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._moved = True
         if not self._over:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._between = True
+        self._between = self._moved = True
         if not self._over:
             super().on_message_complete()
 
@@ -150,10 +172,17 @@ class HttpProtocol(HttpToolsProtocol):
         # uvicorn has no cycle before the first request, whatever its annotations say.
         return getattr(self.cycle, "response_complete", True)
 
+    def _is_busy(self) -> bool:
+        """Whether somebody waits for us, and not we for the peer."""
+        if self._stuck_since is not None:
+            return bool(self.pipeline)  # whose bodies are not read either
+        return not self._is_done()
+
     def _write(self, exchange: Exchange) -> None:
         self.server_state.total_requests += 1
         self.transport.write(exchange.encoded(self.server_state.default_headers))
         self._head_since = None
+        self._received = 0
         self._rest()
 
     def _rest(self) -> None:
@@ -191,11 +220,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Hang up on a peer that took too long; otherwise look again when it could have."""
         self._timer = None
         patience, since = self._node.settings.handshake_timeout, self._head_since
+        if since is None:
+            since = self._stuck_since
         slow = since is not None
         if since is None:
             patience, since = float(self.timeout_keep_alive), self._idle_since
         now = self.loop.time()
-        if since is None or not self._is_done():
+        if since is None or self._is_busy():
             self._look_after(patience)
         elif now < since + patience:
             self._look_after(since + patience - now)

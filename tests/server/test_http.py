@@ -28,6 +28,8 @@ from tests.live import PATIENCE
 from tests.settings import BROADCASTING
 
 BODY = b'{"name":"n","channel":"c","data":"{}"}'
+EVENT = {"name": "n", "channel": "c", "data": "{}"}
+INFO = {"info": "subscription_count"}
 KEEP = b"connection: keep-alive\r\n"
 
 
@@ -37,8 +39,10 @@ class Site:
     def __init__(self) -> None:
         self.may = asyncio.Event()
         self.may.set()
+        self.headers: list[list[tuple[bytes, bytes]]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers.append(scope["headers"])
         await self.may.wait()
         headers = [(b"content-length", str(len(scope["path"])).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -259,6 +263,92 @@ async def test_a_socket_is_not_bound_by_any_of_this(server: Server) -> None:
         await silent.ended()
         await socket.send('{"event":"pusher:ping"}')
         assert "pong" in str(await socket.recv())
+
+
+@pytest.mark.parametrize("cut", [*range(1, 12), 40, 200, 350])
+@pytest.mark.parametrize("padding", [0, 9_000, MAX_HEAD, 40_000, 100_000])
+async def test_what_came_before_a_head_is_not_counted(
+    server: Server, padding: int, cut: int
+) -> None:
+    """176: each of many requests is answered, wherever the network cuts them."""
+    bodies = [
+        json.dumps({**EVENT, "channel": f"c{n}", "pad": "p" * padding, **INFO}).encode()
+        for n in range(4)
+    ]
+    messages = [signed(body) for body in bodies]
+    for last in (1, 2, 3):
+        ahead = b"".join(messages[:last]) + messages[last][:cut]
+        behind = messages[last][cut:] + b"".join(messages[last + 1 :])
+        async with server.connect() as peer:
+            peer.send(ahead)
+            for n in range(last):
+                assert (await peer.answer())[1] == _told(f"c{n}")
+            peer.send(behind)
+            for n in range(last, 4):
+                assert (await peer.answer())[1] == _told(f"c{n}")
+    assert get_node().counters.heads_too_large == 0
+
+
+def _told(channel: str) -> bytes:
+    return b'{"channels":{"%s":{"subscription_count":0}}}' % channel.encode()
+
+
+async def test_line_breaks_between_requests_do_not_add_up(server: Server) -> None:
+    async with server.connect() as peer:
+        for _ in range(5):
+            peer.send(b"\r\n" * 2_000)
+            peer.send(signed())
+            assert await peer.answer() == (200, b"{}")
+
+
+CHUNKED = request("/a", b"POST", b"transfer-encoding: chunked\r\n")
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"1\r\nx\r\n0\r\n" + b"x-trailer: y\r\n" * 200_000,
+        b"1\r\nx\r\n0\r\nx-trailer: " + b"y" * 3_000_000,
+        b"1;" + b"y" * 3_000_000,
+    ],
+)
+async def test_what_is_no_body_does_not_go_on_for_ever(server: Server, endless: bytes) -> None:
+    server.site.may.clear()
+    async with server.connect() as peer:
+        peer.send(CHUNKED + endless)
+        assert await peer.ended() == b""
+    assert get_node().counters.heads_too_large == 1
+
+
+async def test_trailers_have_their_time(server: Server) -> None:
+    server.site.may.clear()
+    async with server.connect() as peer:
+        ended = asyncio.ensure_future(peer.ended())
+        peer.send(CHUNKED + b"1\r\nx\r\n0\r\n")
+        while not ended.done():
+            peer.send(b"x-more: 1\r\n")
+            await asyncio.wait([ended], timeout=0.02)
+        assert await ended == b""
+    assert get_node().counters.heads_too_slow == 1
+
+
+async def test_trailers_are_not_headers(server: Server) -> None:
+    async with server.connect() as peer:
+        peer.send(CHUNKED + b"1\r\nx\r\n0\r\nx-late: 1\r\n")
+        peer.send(b"x-later: 1\r\n\r\n" + request("/b"))
+        assert await peer.answer() == (200, b"/a")
+        assert await peer.answer() == (200, b"/b")
+    names = {name for headers in server.site.headers for name, _ in headers}
+    assert names == {b"host", b"connection", b"transfer-encoding"}
+
+
+async def test_the_rest_of_an_answered_request_may_not_take_for_ever(server: Server) -> None:
+    server.config.timeout_keep_alive = 0.05  # type: ignore[assignment]
+    async with server.connect() as peer:
+        peer.send(request("/a", b"POST", b"content-length: 9\r\n"))
+        assert await peer.answer() == (200, b"/a")
+        peer.send(b"x")
+        assert await peer.ended() == b""
 
 
 # -- one step --------------------------------------------------------------------------------
