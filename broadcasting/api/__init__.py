@@ -10,9 +10,9 @@ import logging
 import time
 from functools import partial
 
-from broadcasting.api.authentication import authenticate, parse_query
+from broadcasting.api.authentication import authenticate, check_body, parse_query
 from broadcasting.api.counters import counters
-from broadcasting.api.requests import Request, body_limit, read_body
+from broadcasting.api.requests import Request, body_limit, check_length, read_body
 from broadcasting.api.responses import (
     ApiError,
     respond,
@@ -83,8 +83,12 @@ class Api:
             raise ApiError(503, "The server is stopping", retry_after(1))
         parameters = parse_query(scope["query_string"])
         application = _application(target, parameters)
-        body = await read_body(receive, body_limit(application))
-        authenticate(application, scope, parameters, body, time.time(), self._prefix)
+        limit = body_limit(application)
+        check_length(scope, limit)
+        # Before the body is read: a caller without the secret must not make us keep any.
+        authenticate(application, scope, parameters, time.time(), self._prefix)
+        body = await read_body(receive, limit)
+        check_body(parameters.get("body_md5"), body)
         if not application.enabled:
             raise ApiError(403, "The application is disabled")
         return await endpoint(

@@ -52,14 +52,14 @@ def authenticate(
     application: Application,
     scope: Scope,
     parameters: Mapping[str, str],
-    body: bytes,
     now: float,
     prefix: str = "",
 ) -> None:
     """Raise ApiError(401) unless the request was signed with the application's secret.
 
     ``parameters`` are those of the query; ``now`` in Unix seconds; ``prefix`` is where the API
-    is mounted: libraries sign the path with or without it.
+    is mounted: libraries sign the path with or without it. The body is not needed: its digest is
+    signed as one of the parameters, see check_body().
     """
     if not parameters.keys() >= REQUIRED:
         missing = ", ".join(sorted(REQUIRED - parameters.keys()))
@@ -69,7 +69,6 @@ def authenticate(
     if parameters["auth_version"] != "1.0":
         raise ApiError(401, "The auth_version must be 1.0")
     _check_timestamp(parameters["auth_timestamp"], now)
-    _check_body(parameters.get("body_md5"), body)
     signature, secrets = parameters["auth_signature"], application.secrets
     method, path = scope["method"], raw_path(scope)
     likely = request_text(method, path, parameters)
@@ -112,7 +111,8 @@ def _check_timestamp(text: str, now: float) -> None:
         raise ApiError(401, f"The auth_timestamp is more than {MAX_SKEW} seconds off")
 
 
-def _check_body(presented: str | None, body: bytes) -> None:
+def check_body(presented: str | None, body: bytes) -> None:
+    """Raise ApiError(401) unless ``presented``, the query's ``body_md5``, is the body's."""
     if presented is None:
         if body:
             raise ApiError(401, "The query has no body_md5")

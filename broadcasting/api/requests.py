@@ -9,7 +9,7 @@ import msgspec
 
 from broadcasting.api.responses import ApiError
 from broadcasting.protocol.application import Application
-from broadcasting.typing import Receive
+from broadcasting.typing import Receive, Scope
 
 _decoder = msgspec.json.Decoder()
 
@@ -42,6 +42,13 @@ def body_limit(application: Application) -> int:
     return application.max_event_batch_size * (application.max_event_payload_kb * 6_144 + 4_096)
 
 
+def check_length(scope: Scope, limit: int) -> None:
+    """Raise ApiError if the headers announce more than ``limit`` bytes."""
+    for name, value in scope.get("headers", ()):
+        if name == b"content-length" and value[:18].isdigit() and int(value[:18]) > limit:
+            raise _too_large(limit)
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
     """Return the whole body, however slowly it comes. Raises ApiError beyond ``limit`` bytes."""
     body = bytearray()
@@ -51,7 +58,11 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             raise ApiError(400, "The request ended early")
         chunk: bytes = message.get("body", b"")
         if len(body) + len(chunk) > limit:
-            raise ApiError(413, f"The body is larger than {limit} bytes")
+            raise _too_large(limit)
         if not message.get("more_body", False):
             return bytes(body) + chunk if body else chunk
         body += chunk
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {limit} bytes")

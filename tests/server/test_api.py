@@ -13,7 +13,7 @@ import pytest
 from django.test import override_settings
 
 from broadcasting.api import Api, limits
-from broadcasting.api.authentication import authenticate, parse_query
+from broadcasting.api.authentication import authenticate, check_body, parse_query
 from broadcasting.api.counters import counters
 from broadcasting.api.responses import ApiError
 from broadcasting.applications import Application
@@ -66,6 +66,7 @@ async def ask(
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), **more}
+    receive = scope.pop("receive", receive)
     api = Api(more.get("prefix", ""))
     target = api.find(scope)
     assert target is not None
@@ -131,13 +132,14 @@ def test_pushers_own_examples(method: str, path: str, query: str, body: bytes, d
     query = f"{query}&{own}&auth_signature={digest}"
     scope = {"method": method, "path": path}
     parameters = parse_query(query.encode())
+    check_body(parameters.get("body_md5"), body)
     for now in (AT, AT - 600.0, AT + 600.0):
-        authenticate(VECTORS, scope, parameters, body, now)
+        authenticate(VECTORS, scope, parameters, now)
     for now in (AT - 600.5, AT + 600.5):
         with pytest.raises(ApiError, match="600 seconds"):
-            authenticate(VECTORS, scope, parameters, body, now)
+            authenticate(VECTORS, scope, parameters, now)
     with pytest.raises(ApiError, match="should have signed"):
-        authenticate(VECTORS, {**scope, "query_string": b""}, {**parameters, "x": "1"}, body, AT)
+        authenticate(VECTORS, {**scope, "query_string": b""}, {**parameters, "x": "1"}, AT)
 
 
 @pytest.mark.parametrize("path", ["", "/apps", "/apps/", "/apps/app", "/apps/app/", "/apps/app/x"])
@@ -184,6 +186,33 @@ async def test_a_server_that_stops_takes_nothing():
     answer = await post(EVENT)
     assert answer["status"] == 503
     assert answer["headers"][b"retry-after"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "headers", "status"),
+    [
+        ("/apps/app/events", "", [], 401),
+        ("/apps/app/events", "auth_key=app-key", [], 401),
+        ("/apps/nobody/events", "", [], 404),
+        ("/apps/app/events", "", [(b"content-length", b"99999999")], 413),
+        (
+            "/apps/app/events",
+            f"auth_key=app-key&auth_timestamp={AT}&auth_version=1.0&auth_signature=x",
+            [],
+            401,
+        ),
+    ],
+)
+async def test_the_body_of_a_stranger_is_not_read(
+    path: str, query: str, headers: list[tuple[bytes, bytes]], status: int
+):
+    """An answer comes although the body never does."""
+
+    async def never() -> dict[str, Any]:
+        raise AssertionError
+
+    answer = await ask("POST", path, query, headers=headers, receive=never)
+    assert answer["status"] == status
 
 
 def test_what_may_wait_has_no_quick_answer(frozen: type[Frozen]):
