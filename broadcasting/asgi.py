@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from channels.routing import URLRouter
 from django.core.handlers.asgi import ASGIHandler
@@ -36,6 +38,7 @@ class BroadcastingApplication:
 
         for observer in (signals.observer, client_events.observer, office):
             occurrences.observe(observer)
+        _built.add(self)
         prefix = get_settings().server.path
         self.inner = inner
         self._sockets: AsgiApplication = URLRouter(socket_urlpatterns())
@@ -48,7 +51,7 @@ class BroadcastingApplication:
         """Serve one scope of any type."""
         match scope["type"]:
             case "lifespan":
-                await self._lifespan(receive, send)
+                await _lifespan(receive, send)
             case "websocket":
                 get_node()
                 await self._websocket(scope, receive, send)
@@ -84,19 +87,38 @@ class BroadcastingApplication:
         key = path.removeprefix(self._socket_prefix).removesuffix("/")
         return path.startswith(self._socket_prefix) and key != "" and "/" not in key
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                start_node().hear_all()
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                node = get_node()
-                await node.stop()
-                node.finish()
-                await _let_observers_finish()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+
+class Guarded:
+    """What the project put around ours, asked for everything; the node starts and stops with it."""
+
+    def __init__(self, application: AsgiApplication) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope of any type."""
+        if scope["type"] == "lifespan":
+            # Not every router or middleware knows it.
+            await _lifespan(receive, send)
+        else:
+            await self.application(scope, receive, send)
+
+
+_built: WeakSet[BroadcastingApplication] = WeakSet()
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            start_node().hear_all()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            node = get_node()
+            await node.stop()
+            node.finish()
+            await _let_observers_finish()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
 
 
 async def _let_observers_finish() -> None:
@@ -111,6 +133,23 @@ async def _let_observers_finish() -> None:
 def get_application(inner: AsgiApplication | None = None) -> BroadcastingApplication:
     """Return ``inner`` (usually ``get_asgi_application()``) with sockets and API in front."""
     return inner if isinstance(inner, BroadcastingApplication) else BroadcastingApplication(inner)
+
+
+def serve_whole(application: AsgiApplication) -> AsgiApplication:
+    """Return a project's application as the only one of a process, with ours in front at need.
+
+    Where the project has built one of ours, it has put it where it belongs: what stands around
+    it, such as a list of who may come, must see everything.
+    """
+    if isinstance(application, BroadcastingApplication) or not _built:
+        return get_application(application)
+    return Guarded(application)
+
+
+def quick_answers(application: object) -> Callable[[Scope], AsgiApplication | None] | None:
+    """Return what answers in one step for ``application``, if nothing stands before it."""
+    # A class of the project's own may do more in its __call__().
+    return application.quick if type(application) is BroadcastingApplication else None
 
 
 def __getattr__(name: str) -> Any:

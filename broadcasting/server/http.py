@@ -4,7 +4,7 @@ A peer that never ends its headers, or sends them without end, loses its connect
 one that is slow about a WebSocket's handshake, which begins as HTTP. There is one timer for
 each connection, whatever it carries.
 
-A plain request for which the application has a ``quick`` answer gets it in one step: the same
+A plain request for which there is a ``quick`` answer gets it in one step: the same
 ASGI, but no task, no events, and one write.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,13 +22,16 @@ from uvicorn.server import ServerState
 
 from broadcasting.server import plain
 from broadcasting.server.node import get_node
-from broadcasting.typing import AsgiApplication, Message
+from broadcasting.typing import AsgiApplication, Message, Scope
 
 logger = logging.getLogger("broadcasting.server")
 
 MAX_HEAD = 16_384
 """Bytes of a request before its body; more are answered with 431. Chunks may have as many in a
 row, and the body as many behind it, that add nothing to what the application reads."""
+
+
+Quick = Callable[[Scope], AsgiApplication | None]
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -39,11 +43,13 @@ class HttpProtocol(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        quick: Quick | None = None,
     ) -> None:
+        """``quick`` returns what answers a request without ever waiting, if anything does."""
         super().__init__(config, server_state, app_state, _loop)
         self._node = get_node()
         usual = not (config.access_log or self.root_path or self.limit_concurrency)
-        self._quick = getattr(config.app, "quick", None) if usual else None
+        self._quick = quick if usual else None
         self._between = True
         """Whether the next byte begins a request."""
 
@@ -156,7 +162,7 @@ class HttpProtocol(HttpToolsProtocol):
             "raw_path": request.raw_path,
             "query_string": request.query_string,
         }
-        answer: AsgiApplication | None = self._quick(scope)
+        answer = self._quick(scope)
         if answer is None:
             return False
         self._unset_keepalive_if_required()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import uvicorn
 
 from broadcasting.server.control_frames import WebSocketProtocol
-from broadcasting.server.http import HttpProtocol
+from broadcasting.server.http import HttpProtocol, Quick
 from broadcasting.server.node import get_node
 
 MAX_FRAME = 1_048_576
@@ -108,14 +109,23 @@ def reset(transport: Any) -> None:
 
 
 def configuration(
-    application: Any, *, host: str, port: int, drain_seconds: float, log_level: str
+    application: Any,
+    *,
+    host: str,
+    port: int,
+    drain_seconds: float,
+    log_level: str,
+    quick: Quick | None = None,
 ) -> uvicorn.Config:
-    """Return uvicorn's settings; ``drain_seconds`` bounds the wait for sockets at the end."""
+    """Return uvicorn's settings; ``drain_seconds`` bounds the wait for sockets at the end.
+
+    ``quick`` answers what it can before the application is asked; see HttpProtocol.
+    """
     return uvicorn.Config(
         application,
         host=host,
         port=port,
-        http=HttpProtocol,
+        http=functools.partial(HttpProtocol, quick=quick),  # type: ignore[arg-type]  # makes one
         # Sans-I/O is the fastest of uvicorn's own; compression costs every frame of a
         # fan-out again, and control pings a timer each: the node's one sweep asks instead.
         ws=WebSocketProtocol,

@@ -15,10 +15,10 @@ from django.test import override_settings
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 
-from broadcasting.asgi import get_application
+from broadcasting.asgi import get_application, quick_answers
 from broadcasting.protocol.signing import request_text, sign
 from broadcasting.registry.memory import MemoryRegistry
-from broadcasting.server.http import MAX_HEAD, HttpProtocol
+from broadcasting.server.http import MAX_HEAD
 from broadcasting.server.node import get_node
 from broadcasting.server.serve import configuration
 from broadcasting.typing import Receive, Scope, Send
@@ -109,13 +109,23 @@ def settings() -> Iterator[None]:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     site = Site()
+    application = get_application(site)
     config = configuration(
-        get_application(site), host="127.0.0.1", port=0, drain_seconds=1, log_level="critical"
+        application,
+        host="127.0.0.1",
+        port=0,
+        drain_seconds=1,
+        log_level="critical",
+        quick=quick_answers(application),
     )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    listening = await loop.create_server(
+        lambda: config.http_protocol_class(config, state, {}),  # type: ignore[call-arg]
+        "127.0.0.1",
+        0,
+    )
     try:
         yield Server(listening.sockets[0].getsockname()[1], config, state, site)
     finally:

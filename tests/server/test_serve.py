@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import live
+from tests.server.test_http import request, signed
 from tests.server.test_slow_readers import HANDSHAKE, talking
 
 BARE = {"DJANGO_SETTINGS_MODULE": "tests.server.bare_settings"}
@@ -64,6 +65,20 @@ def test_it_serves_the_site_and_under_debug_its_static_files(live_database: Path
     with live.serving("uvicorn", env) as server:
         assert get(server.url) == (200, "ready")
         assert get(f"{server.url}/static/broadcasting/broadcasting.js")[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["guard", "proxy", "own"])
+def test_what_the_project_puts_around_sees_everything(kind: str):
+    """The site, the API (which is answered quickly where nothing stands before it), sockets."""
+    env = {"DJANGO_SETTINGS_MODULE": "tests.server.guarded_settings", "GUARD": kind}
+    with live.serving("uvicorn", env) as server:
+        for message in (request("/"), signed(), request("/apps/1/channels")):
+            with socket.create_connection(("127.0.0.1", server.port), live.PATIENCE) as peer:
+                peer.sendall(message)
+                with peer.makefile("rb") as answer:
+                    assert b" 403 " in answer.readline()
+        with pytest.raises(Exception, match="403"), connect(server.socket_url):
+            pass
 
 
 def test_sigterm_sends_the_sockets_away_to_return_and_exits_with_0():
@@ -129,9 +144,9 @@ async def test_peers_and_requests_that_do_not_end_share_one_deadline(live_databa
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     with live.serving("uvicorn", env) as server:
         loop = asyncio.get_running_loop()
-        # A request whose body never comes, and a socket that answers no close.
-        request = b"POST /apps/app/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
-        with await talking(server.port, request), await talking(server.port, HANDSHAKE) as peer:
+        # A request whose body never ends, and a socket that answers no close.
+        unfinished = signed()[:-1]
+        with await talking(server.port, unfinished), await talking(server.port, HANDSHAKE) as peer:
             assert b"101" in await loop.sock_recv(peer, 4_096)
             began = loop.time()
             assert await asyncio.to_thread(server.stop) == 0

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from broadcasting.asgi import get_application
+from broadcasting.asgi import get_application, quick_answers, serve_whole
 from broadcasting.conf import get_settings
 
 
@@ -43,20 +43,22 @@ class Command(BaseCommand):
             self.stdout.flush()
 
         server = get_settings().server
+        application = self.application()
         config = configuration(
-            self.application(),
+            application,
             host=host,
             port=port,
             drain_seconds=server.drain_seconds,
             log_level=log_level,
+            quick=quick_answers(application),
         )
         run(config, announce, patience=server.pong_timeout)
 
     def application(self) -> Any:
-        """Return what to serve: the project's application, with sockets in front."""
+        """Return what to serve: the project's application, with sockets in front at need."""
         if not self.site():
             return get_application()
-        application = get_application(get_default_application())
+        application = serve_whole(get_default_application())
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
