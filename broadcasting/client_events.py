@@ -85,7 +85,7 @@ class HandlerEntry:
                 async_to_sync(self.handler)(message)
             else:
                 self.handler(message)
-        except Exception:
+        except BaseException:  # a cancelled task, or sys.exit(): not the thread's end
             logger.exception("%s failed with %s", self.name, message.event)
 
 

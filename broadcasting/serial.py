@@ -58,10 +58,10 @@ class Serial:
 
         Raises RuntimeError when that is so already.
         """
-        if self._thread is not None:
+        if self._lives():
             return
         with self._lock:
-            if self._thread is None:
+            if not self._lives():
                 thread = threading.Thread(target=self._run, name=self.name, daemon=True)
                 thread.start()
                 self._thread = thread
@@ -108,20 +108,30 @@ class Serial:
                 timeout,
             )
 
+    def _lives(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _run(self) -> None:
         while True:
             work = self._waiting.get()
             try:
-                work()
-            except Exception:
-                self._logger.exception("One of the %s could not be handed on", self._what)
-            del work
-            try:
-                # The work may have opened one for this thread, as jobs kept in a database do.
-                close_old_connections()
-            except Exception:  # the thread must not end with a connection
-                self._logger.exception("A database connection could not be closed")
-            self._waiting.task_done()
+                self._do(work)
+            finally:
+                del work
+                self._waiting.task_done()
+
+    def _do(self, work: Work) -> None:
+        # BaseException, for CancelledError and SystemExit are the business of one piece of work:
+        # the thread must live on for the others.
+        try:
+            work()
+        except BaseException:
+            self._logger.exception("One of the %s could not be handed on", self._what)
+        try:
+            # The work may have opened one for this thread, as jobs kept in a database do.
+            close_old_connections()
+        except BaseException:
+            self._logger.exception("A database connection could not be closed")
 
 
 @atexit.register

@@ -158,7 +158,7 @@ async def on_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             future.set_result(work())
-        except Exception as error:
+        except BaseException as error:  # whoever waits must hear of it
             future.set_exception(error)
 
     if not thread.submit(run):

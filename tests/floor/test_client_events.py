@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,3 +166,26 @@ def test_patterns_that_match_nothing_are_told(
 def test_patterns_that_may_match_are_not(handlers: Handlers, channel: str, event: str) -> None:
     on_client_event(channel, event)(print)
     assert not [m for m in run_checks() if m.id == "broadcasting.W029"]
+
+
+def test_a_handler_that_exits_or_is_cancelled_hides_no_other(
+    handlers: Handlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[str] = []
+
+    @on_client_event("private-*")
+    def leave(message: ClientEventMessage) -> None:
+        sys.exit("enough")
+
+    @on_client_event("private-*")
+    async def cancelled(message: ClientEventMessage) -> None:
+        raise asyncio.CancelledError
+
+    @on_client_event("private-*")
+    def good(message: ClientEventMessage) -> None:
+        got.append(message.channel)
+
+    whisper("private-a", "client-x")
+    whisper("private-b", "client-x")
+    assert got == ["private-a", "private-b"]
+    assert caplog.text.count("failed with client-x") == 4

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from asyncio import CancelledError
 from functools import partial
 from pathlib import Path
 
@@ -44,13 +45,30 @@ def test_it_is_bounded_and_drops_the_newest(caplog: pytest.LogCaptureFixture) ->
     assert done == [0, 1]
 
 
-def test_what_it_runs_cannot_end_it(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit, CancelledError, KeyboardInterrupt])
+def test_what_it_runs_cannot_end_it(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     serial = make()
-    serial.submit(lambda: 1 / 0)
+    done: list[int] = []
+
+    def fail() -> None:
+        raise error
+
+    serial.submit(fail)
+    serial.submit(partial(done.append, 1))
     assert serial.flush(5)
     assert "One of the events could not be handed on" in caplog.text
-    serial.submit(lambda: None)
+    assert done == [1]
+
+
+def test_a_thread_that_is_dead_is_replaced() -> None:
+    serial = make()
+    serial._thread = threading.Thread()
+    done: list[int] = []
+    serial.submit(partial(done.append, 1))
     assert serial.flush(5)
+    assert done == [1]
 
 
 def test_a_connection_that_cannot_be_closed_does_not_end_it(
