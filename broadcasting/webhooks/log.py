@@ -17,11 +17,12 @@ from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import Error
+from django.db import Error, IntegrityError, router
 from django.db.models import F, Min, QuerySet
 from django.utils import timezone
 
 from broadcasting.conf import get_settings
+from broadcasting.exceptions import DeliveryPostponed
 from broadcasting.serial import Serial
 from broadcasting.webhooks.bodies import Delivery, Outcome
 
@@ -37,6 +38,13 @@ REMOVE_AFTER: Final = 100
 
 REMOVE_AT_ONCE: Final = 1_000
 """Old rows removed in one statement at most."""
+
+AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""When a row is due that any worker may take now, whatever the clocks of the two machines say."""
+
+SOON: Final = 2.0
+"""A row that is due in so many seconds is waited for: clocks differ, and its job may be this one.
+What is due later has a job that comes later, or a worker that is at it."""
 
 UNAVAILABLE: Final = (Error, ImproperlyConfigured, LookupError)
 """What a database raises that is away, lacks the table, or is not configured at all."""
@@ -54,7 +62,7 @@ def record(delivery: Delivery, *, due: bool, failed: str = "") -> None:
     """Add a row. ``due``: for a worker to take; ``failed``: why nobody will even try."""
     created = _moment(delivery.created)
     status = _model().Status
-    _model().objects.create(
+    row = _model()(
         uuid=UUID(delivery.id),
         app_id=delivery.app_id,
         url=delivery.url,
@@ -63,10 +71,17 @@ def record(delivery: Delivery, *, due: bool, failed: str = "") -> None:
         body=delivery.body,
         status=status.FAILED if failed else status.PENDING,
         last_error=failed,
-        due_at=created if due else None,
+        due_at=at_once() if due else None,
         retry_until=created + timedelta(seconds=get_settings().webhooks.retry_seconds),
         created_at=created,
     )
+    try:
+        row.save(force_insert=True)
+    except IntegrityError:
+        # Kept by an attempt whose answer was lost.
+        if not rows().filter(uuid=row.uuid).exists():
+            raise
+        return
     _remove_sometimes()
 
 
@@ -83,12 +98,12 @@ def note(delivery_id: str | UUID, outcome: Outcome, *, given_up: bool = False) -
         changes["status"] = status.DELIVERED
     elif given_up:
         changes["status"] = status.FAILED
-    _model().objects.filter(uuid=delivery_id, status=status.PENDING).update(**changes)
+    rows().filter(uuid=delivery_id, status=status.PENDING).update(**changes)
 
 
 def give_up(row: WebhookDelivery, why: str) -> None:
     """Write down that ``row`` is not tried any more."""
-    _model().objects.filter(pk=row.pk, status=row.Status.PENDING).update(
+    rows().filter(pk=row.pk, status=row.Status.PENDING).update(
         status=row.Status.FAILED, last_error=why, updated_at=timezone.now()
     )
 
@@ -97,11 +112,17 @@ def take(lane: str, lease: float) -> WebhookDelivery | None:
     """Return the first row of ``lane`` for this process alone, for ``lease`` seconds.
 
     None when nothing waits, when the first one is not due yet, or when another worker has it.
+    Raises DeliveryPostponed when it is due in a moment.
     """
     now = timezone.now()
     first = _waiting().filter(lane=lane).order_by("number").first()
-    if first is None or first.due_at is None or first.due_at > now:
+    if first is None or first.due_at is None:
         return None
+    if first.due_at > now:
+        wait = (first.due_at - now).total_seconds()
+        if wait > SOON:
+            return None
+        raise DeliveryPostponed("Not due yet", wait)
     # Of those who got so far, one changes the row; the others see that it is not due any more.
     taken = (
         _waiting()
@@ -123,26 +144,27 @@ def stuck(seconds: float) -> list[tuple[str, str]]:
     """
     firsts = _waiting().order_by().values("lane").annotate(first=Min("number")).values("first")
     before = timezone.now() - timedelta(seconds=seconds)
-    rows = _waiting().filter(number__in=firsts, due_at__lt=before).order_by("number")
-    return list(rows.values_list("lane", "app_id"))
+    # The second moment is for new rows, which are due since ever.
+    late = _waiting().filter(number__in=firsts, due_at__lt=before, updated_at__lt=before)
+    return list(late.order_by("number").values_list("lane", "app_id"))
 
 
 def settle_lost(seconds: float) -> int:
     """Give up rows of server processes that ended ``seconds`` or more ago; return how many."""
     status = _model().Status
     before = timezone.now() - timedelta(seconds=seconds)
-    lost = _model().objects.filter(status=status.PENDING, due_at=None, retry_until__lt=before)
+    lost = rows().filter(status=status.PENDING, due_at=None, retry_until__lt=before)
     return lost.update(status=status.FAILED, last_error=LOST, updated_at=timezone.now())
 
 
 def remove_old() -> int:
     """Remove rows older than ``LOG_DAYS``, a bounded number of them; return how many."""
     before = timezone.now() - timedelta(days=get_settings().webhooks.log_days)
-    old = _model().objects.filter(created_at__lt=before).order_by("created_at")
+    old = rows().filter(created_at__lt=before).order_by("created_at")
     numbers = list(old.values_list("pk", flat=True)[:REMOVE_AT_ONCE])
     if not numbers:
         return 0
-    removed, _ = _model().objects.filter(pk__in=numbers).delete()
+    removed, _ = rows().filter(pk__in=numbers).delete()
     return removed
 
 
@@ -202,10 +224,15 @@ def _unless_away(work: Callable[[], object]) -> None:
 
 def _remove_sometimes() -> None:
     global _since_removal
-    if _since_removal == 0:
+    is_time = _since_removal == 0
+    _since_removal = (_since_removal + 1) % REMOVE_AFTER
+    if not is_time:
+        return
+    try:
         settle_lost(2 * get_settings().webhooks.timeout)
         remove_old()
-    _since_removal = (_since_removal + 1) % REMOVE_AFTER
+    except Exception:  # the new row is kept all the same, and that is what the caller asks for
+        logger.exception("Old webhook deliveries could not be removed")
 
 
 def _model() -> type[WebhookDelivery]:
@@ -214,9 +241,19 @@ def _model() -> type[WebhookDelivery]:
     return model
 
 
-def _waiting() -> QuerySet[WebhookDelivery]:
+def rows() -> QuerySet[WebhookDelivery]:
+    """Return all rows, from the database they are written to: a replica may lag behind."""
     model = _model()
-    return model.objects.filter(status=model.Status.PENDING, due_at__isnull=False)
+    return model.objects.using(router.db_for_write(model))
+
+
+def at_once() -> datetime:
+    """Return the moment ``AT_ONCE`` as this project's database takes it."""
+    return _moment(AT_ONCE.timestamp())
+
+
+def _waiting() -> QuerySet[WebhookDelivery]:
+    return rows().filter(status=_model().Status.PENDING, due_at__isnull=False)
 
 
 def _moment(seconds: float) -> datetime:

@@ -10,14 +10,12 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from broadcasting.applications import get_applications
 from broadcasting.exceptions import DeliveryPostponed
 from broadcasting.models import WebhookDelivery
 from broadcasting.queues import JobOptions
 from broadcasting.queues.sync import SyncQueue
-from broadcasting.webhooks import jobs, log
-from broadcasting.webhooks.bodies import Delivery, Outcome, body_of, lane_of
-from tests.webhooks.receiver import Receiver
+from broadcasting.webhooks import log
+from broadcasting.webhooks.bodies import Delivery, Outcome, body_of
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +26,7 @@ SECOND = timedelta(seconds=1)
 def delivery(lane: str = "lane", **facts: Any) -> Delivery:
     values: dict[str, Any] = {"app_id": "app", "url": "http://x.example/", "names": "cache_miss"}
     values |= {"body": body_of(['{"name":"cache_miss","channel":"cache-a"}'], 1)}
-    return Delivery(lane=lane, created=time.time(), **values | facts)
+    return Delivery(lane=lane, **{"created": time.time()} | values | facts)
 
 
 def recorded(lane: str = "lane", *, due: bool = True, **facts: Any) -> WebhookDelivery:
@@ -83,11 +81,27 @@ class TestLine:
             "Answered with 500",
         )
 
+    def test_a_clock_that_is_ahead_of_the_workers_loses_nothing(self) -> None:
+        one = delivery(created=time.time() + 30)
+        log.record(one, due=True)
+        taken = log.take("lane", 5)
+        assert taken is not None
+        assert str(taken.uuid) == one.id
+
+    def test_one_that_is_due_in_a_moment_is_waited_for(self) -> None:
+        row = recorded()
+        log.take("lane", 5)
+        log.postpone(row, 1)
+        with pytest.raises(DeliveryPostponed) as raised:
+            log.take("lane", 5)
+        assert raised.value.retry_in is not None
+        assert 0 < raised.value.retry_in <= 1
+
     def test_what_nobody_came_for_is_seen_at_the_head_of_its_line_only(self) -> None:
         row = recorded()
         recorded()
         recorded("fresh")
-        change(row, due_at=timezone.now() - 20 * SECOND)
+        change(row, updated_at=timezone.now() - 20 * SECOND)
         assert log.stuck(10) == [("lane", "app")]
         assert log.stuck(30) == []
         log.take("lane", 5)
@@ -99,7 +113,50 @@ class TestLine:
         assert log.stuck(0) == []
 
 
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_replica_that_lags_behind_is_not_asked(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.Replica"]
+    one = delivery()
+    log.record(one, due=True)
+    taken = log.take("lane", 5)
+    assert taken is not None
+    assert str(taken.uuid) == one.id
+    WebhookDelivery.objects.using("default").update(
+        due_at=timezone.now() - 20 * SECOND, updated_at=timezone.now() - 20 * SECOND
+    )
+    assert log.stuck(10) == [("lane", "app")]
+
+
+class Replica:
+    """A router that reads elsewhere than it writes."""
+
+    def db_for_read(self, model: object, **hints: object) -> str:
+        return "other"
+
+    def db_for_write(self, model: object, **hints: object) -> str:
+        return "default"
+
+
 class TestUpkeep:
+    def test_a_failure_of_it_is_none_of_the_new_row(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def denied() -> None:
+            raise OperationalError("permission denied")
+
+        monkeypatch.setattr(log, "_since_removal", 0)
+        monkeypatch.setattr(log, "remove_old", denied)
+        assert status(recorded()) == "pending"
+        recorded()
+        assert caplog.text.count("could not be removed") == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_is_kept_already_is_kept(self) -> None:
+        one = delivery()
+        log.record(one, due=True)
+        log.record(one, due=True)
+        assert WebhookDelivery.objects.count() == 1
+
     def test_old_rows_go_a_bounded_number_at_once(
         self, configure: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -144,114 +201,3 @@ class Recorded(SyncQueue):
 
     def push(self, job: str, payload: dict[str, Any], options: JobOptions) -> None:
         self.pushed.append((job, payload, options))
-
-
-@pytest.fixture
-def queue(configure: Any) -> type[Recorded]:
-    configure(QUEUE={"BACKEND": f"{__name__}.Recorded"})
-    Recorded.pushed = []
-    return Recorded
-
-
-@pytest.fixture
-def lane(receiver: Receiver, configure: Any) -> str:
-    """The line of an application's one endpoint, which is ``receiver``."""
-    app = {"id": "app", "key": "app-key", "secret": "app-secret"}
-    app["webhooks"] = [{"url": receiver.url, "headers": {"X-Token": "custom-secret"}}]  # type: ignore[assignment]
-    configure(APPLICATIONS=[app], WEBHOOKS={"FIRST_RETRY": 7, "RETRY_SECONDS": 100})
-    (application,) = get_applications().all()
-    return lane_of("app", application.webhooks[0])
-
-
-def run(lane: str) -> None:
-    jobs.run({"v": 1, "lane": lane})
-
-
-class TestJobs:
-    def test_a_job_holds_no_secret_and_no_url(self, queue: type[Recorded], lane: str) -> None:
-        jobs.enqueue(delivery(lane, url="http://x.example/secret"))
-        ((name, payload, options),) = queue.pushed
-        assert (name, payload) == ("broadcasting.webhook", {"v": 1, "lane": lane})
-        assert options.expires == 100
-        row = WebhookDelivery.objects.get()
-        assert "custom-secret" not in str(vars(row))
-        assert "app-secret" not in str(vars(row))
-
-    def test_one_job_delivers_everything_that_waits(self, lane: str, receiver: Receiver) -> None:
-        rows = [recorded(lane, url=receiver.url) for _ in range(3)]
-        run(lane)
-        assert [r.id for r in receiver.requests] == [str(row.uuid) for row in rows]
-        assert {status(row) for row in rows} == {"delivered"}
-        assert all(r.headers["x-token"] == "custom-secret" for r in receiver.requests)
-        run(lane)
-        assert len(receiver.requests) == 3
-
-    def test_a_failure_asks_for_another_time(self, lane: str, receiver: Receiver) -> None:
-        """207."""
-        receiver.answer = lambda number, path, _: 500
-        row = recorded(lane, url=receiver.url)
-        recorded(lane, url=receiver.url)
-        with pytest.raises(DeliveryPostponed) as raised:
-            run(lane)
-        assert raised.value.retry_in is not None
-        assert 7 <= raised.value.retry_in < 8
-        run(lane)
-        assert len(receiver.requests) == 1
-        assert WebhookDelivery.objects.get(pk=row.pk).last_status == 500
-
-    def test_the_last_failure_gives_up_and_goes_on(self, lane: str, receiver: Receiver) -> None:
-        """207."""
-        receiver.answer = lambda number, path, _: 500 if number == 1 else 200
-        rows = [recorded(lane, url=receiver.url) for _ in range(3)]
-        for row in rows[:2]:
-            change(row, retry_until=timezone.now())
-        run(lane)
-        assert [status(row) for row in rows] == ["failed", "failed", "delivered"]
-        assert WebhookDelivery.objects.get(pk=rows[1].pk).last_error == jobs.TOO_LATE
-        assert len(receiver.requests) == 2
-
-    def test_an_endpoint_that_was_taken_out_is_given_up(
-        self, lane: str, receiver: Receiver
-    ) -> None:
-        gone = recorded("gone", url="http://gone.example/")
-        foreign = recorded("foreign", url=receiver.url, app_id="nobody")
-        run("gone")
-        run("foreign")
-        assert {status(gone), status(foreign)} == {"failed"}
-        assert not receiver.requests
-
-    def test_one_job_makes_a_bounded_number_of_requests(
-        self,
-        lane: str,
-        receiver: Receiver,
-        queue: type[Recorded],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr(jobs, "AT_ONCE", 2)
-        for _ in range(3):
-            recorded(lane, url=receiver.url)
-        run(lane)
-        assert len(receiver.requests) == 2
-        assert [payload["lane"] for _, payload, _ in queue.pushed] == [lane]
-
-    def test_a_lost_job_is_pushed_again(self, queue: type[Recorded]) -> None:
-        row = recorded()
-        jobs.sweep()
-        assert queue.pushed == []
-        change(row, due_at=timezone.now() - 60 * SECOND)
-        jobs.sweep()
-        assert [payload["lane"] for _, payload, _ in queue.pushed] == ["lane"]
-
-    def test_a_database_that_is_away_is_tried_again(
-        self, monkeypatch: pytest.MonkeyPatch, lane: str
-    ) -> None:
-        def away(*args: object) -> None:
-            raise OperationalError("gone")
-
-        monkeypatch.setattr(log, "take", away)
-        with pytest.raises(DeliveryPostponed):
-            run(lane)
-
-    def test_a_job_of_another_version_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        jobs.run({"v": 2, "lane": "x"})
-        assert "version 2" in caplog.text
