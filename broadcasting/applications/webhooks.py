@@ -16,7 +16,7 @@ KEYS = ("url", "event_types", "filter", "headers")
 FILTERS = ("channel_name_starts_with", "channel_name_ends_with")
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+_HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 
 
 def parse(entry: Mapping[str, Any]) -> Webhook:
@@ -73,7 +73,7 @@ def _header_mistakes(value: object) -> Iterator[str]:
         elif name.lower().startswith("x-pusher-"):
             yield f"the header {name!r} is Pusher's own"
         elif not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
-            yield f"the header {name!r} must be a string of printable ASCII"
+            yield f"the header {name!r} must be a string of printable ASCII without blanks around"
 
 
 def _unknown(entry: Mapping[Any, Any], known: tuple[str, ...]) -> Iterator[str]:

@@ -32,6 +32,13 @@ MAX_ANSWER = 65_536
 
 MAX_ERROR = 500
 
+_OF_NETWORKS = (
+    httpx2.NetworkError,
+    httpx2.ProxyError,
+    httpx2.RemoteProtocolError,
+    httpx2.TimeoutException,
+)
+
 _clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
 
 
@@ -52,8 +59,14 @@ async def post(application: Application, webhook: Webhook, delivery_id: str, bod
     except Exception as problem:  # of the library's many kinds, and those beneath it
         # The status is the answer, whatever becomes of what follows it.
         if outcome.status is None:
-            outcome = Outcome(error=f"{type(problem).__name__}: {problem}"[:MAX_ERROR])
+            outcome = Outcome(error=_described(problem))
     return outcome
+
+
+def _described(problem: Exception) -> str:
+    """Return what may be kept: other errors than those of networks may quote our own headers."""
+    name = type(problem).__name__
+    return f"{name}: {problem}"[:MAX_ERROR] if isinstance(problem, _OF_NETWORKS) else name
 
 
 def _judge(status: int) -> Outcome:
