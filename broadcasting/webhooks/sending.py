@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -113,6 +114,8 @@ def _client() -> httpx2.AsyncClient:
             # Pusher does not follow them either: the signed bytes are for one address.
             follow_redirects=False,
             timeout=None,
+            # One client is for all: what one endpoint sets is not told to others.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         )
     return client

@@ -57,6 +57,9 @@ class Receiver:
     """What came so far. ``answer`` decides about each request by its number, path and id."""
 
     answer: Callable[[int, str, str], int] = lambda number, path, webhook_id: 200
+    extra: dict[str, str] = field(default_factory=dict)
+    """Headers of every answer."""
+
     requests: list[Request] = field(default_factory=list)
     seen: int = 0
     port: int = 0
@@ -124,6 +127,8 @@ def receiving(
             self.send_response(status)
             if 300 <= status < 400:
                 self.send_header("Location", receiver.url + "elsewhere")
+            for name, value in receiver.extra.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -34,3 +34,11 @@ def test_an_error_of_the_network_is_told(receiver: Receiver) -> None:
     receiver.answer = lambda number, path, _: DIE
     assert attempt(receiver.url).error.startswith("RemoteProtocolError: ")
     assert attempt("http://127.0.0.1:9/").error.startswith("ConnectError: ")
+
+
+def test_no_cookie_is_kept(receiver: Receiver) -> None:
+    """All endpoints share one client."""
+    receiver.extra = {"Set-Cookie": "session=tenant; Path=/"}
+    for path in ("a", "a", "b"):
+        assert attempt(receiver.url + path).delivered
+    assert [request.headers.get("cookie") for request in receiver.requests] == [None] * 3
