@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from broadcasting import queues
 from broadcasting.applications import get_applications
 from broadcasting.conf import get_settings
-from broadcasting.exceptions import DeliveryPostponed
+from broadcasting.exceptions import DeliveryPostponed, PublishError
 from broadcasting.protocol.application import Application, Webhook
 from broadcasting.queues import JobOptions, get_queue
 from broadcasting.webhooks import log
@@ -43,9 +43,17 @@ TOO_LATE: Final = "Grew too old behind a request that was given up"
 
 
 def enqueue(delivery: Delivery) -> None:
-    """Put ``delivery`` in its line and tell the workers. Raises PublishError."""
+    """Put ``delivery`` in its line and tell the workers. Raises what the database does.
+
+    Once it is in the log it is looked for there, whatever the queue says.
+    """
     log.record(delivery, due=True)
-    push(delivery.lane, delivery.app_id)
+    try:
+        push(delivery.lane, delivery.app_id)
+    except PublishError as error:
+        logger.warning("The queue was not told of webhook %s yet: %s", delivery.id, error)
+    except Exception:  # a broken queue must not be taken for a database that is away
+        logger.exception("The queue was not told of webhook %s yet", delivery.id)
 
 
 def push(lane: str, app_id: str) -> None:

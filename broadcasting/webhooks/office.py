@@ -55,7 +55,7 @@ class Office:
         """Requests that were left to workers."""
 
         self.failed = 0
-        """Requests that were given up."""
+        """Requests that were given up, and events that a mistake of ours cost."""
 
         self.dropped = 0
         """Events that found ``MAX_WAITING`` others."""
@@ -154,7 +154,7 @@ class Office:
             await lane.run()
         except Exception:  # a mistake of ours; the next event begins anew
             logger.exception("A lane of webhooks broke off, and %s events", len(lane.waiting))
-            self.failed += 1
+            self.failed += max(1, len(lane.waiting))
             self.waiting -= len(lane.waiting)
         finally:
             del self._lanes[lane.key]
@@ -168,6 +168,10 @@ class Office:
             ):
                 return True
             return await self._send(lane, delivery)
+        except Exception:  # a mistake of ours, or of a queue; the others want their turn
+            logger.exception("Webhook %s broke off", delivery.id)
+            self.failed += delivery.count
+            return False
         finally:
             self.waiting -= delivery.count
 
@@ -183,9 +187,6 @@ class Office:
                     return False
                 await lane.pause(_settings().first_retry)
                 continue
-            except PublishError as error:
-                # It is in the log, and looked for there.
-                logger.warning("The queue was not told of webhook %s yet: %s", delivery.id, error)
             break
         self.queued += 1
         log.withdraw()
@@ -230,14 +231,15 @@ class Office:
         """Now and then have workers take what they were told of in vain."""
         while not self._is_ending:
             await asyncio.sleep(_settings().timeout)
-            if not _settings().log or not get_queue().leaves_process:
-                continue
             try:
-                await log.on_thread(jobs.sweep)
+                if _settings().log and get_queue().leaves_process:
+                    await log.on_thread(jobs.sweep)
             except log.UNAVAILABLE as error:
                 log.complain(error)
             except PublishError:
                 logger.debug("The queue is still away")
+            except Exception:  # it must go on looking
+                logger.exception("Webhooks that wait in the database were not looked after")
 
     async def _stop(self, timeout: float) -> None:
         ends = time.monotonic() + timeout

@@ -35,6 +35,21 @@ class Moody(Recorded):
         self.took.set()
 
 
+class Broken(Recorded):
+    """A queue that raises what no queue should, and for the database looks like its own."""
+
+    pushed_again = threading.Event()
+
+    def push(self, job: str, payload: dict[str, Any], options: JobOptions) -> None:
+        self.pushed.append((job, payload, options))
+        if len(self.pushed) > NUMBER + 1:  # the second round of whoever looks after
+            self.pushed_again.set()
+        raise (RuntimeError if len(self.pushed) % 2 else LookupError)("no such transport")
+
+
+NUMBER = 4
+
+
 @pytest.fixture
 def office(configure: Any) -> Iterator[Office]:
     configure(WEBHOOKS=QUICK, QUEUE={"BACKEND": f"{__name__}.Moody"})
@@ -59,6 +74,46 @@ def test_a_broker_that_was_away_is_told_later(
     assert office.queued == 1
     assert "was not told of webhook" in caplog.text
     assert not receiver.requests
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_queue_costs_nothing(
+    office: Office, receiver: Receiver, configure: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(WEBHOOKS=QUICK, QUEUE={"BACKEND": f"{__name__}.Broken"})
+    Broken.pushed, Broken.pushed_again = [], threading.Event()
+    for number in range(NUMBER):
+        tell(office, application(receiver.url), number)
+    assert Broken.pushed_again.wait(PATIENCE)
+    office.stop(2)
+    assert WebhookDelivery.objects.count() == NUMBER
+    assert (office.queued, office.failed, office.waiting) == (NUMBER, 0, 0)
+    assert not receiver.requests
+    assert "was not told of webhook" in caplog.text
+
+
+def test_a_mistake_costs_one_body(
+    office: Office,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[Any] = []
+    done = threading.Event()
+
+    def enqueue(delivery: Any) -> None:
+        calls.append(delivery)
+        if len(calls) == 1:
+            raise ValueError("ours")
+        done.set()
+
+    monkeypatch.setattr(jobs, "enqueue", enqueue)
+    for number in range(2):
+        tell(office, application(receiver.url), number)
+    assert done.wait(PATIENCE)
+    office.stop(2)
+    assert (office.queued, office.failed, office.waiting) == (1, 1, 0)
+    assert "broke off" in caplog.text
 
 
 def test_a_lock_is_waited_for(
