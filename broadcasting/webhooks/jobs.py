@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db import Error
+
 from broadcasting import queues
 from broadcasting.applications import get_applications
 from broadcasting.conf import get_settings
@@ -82,7 +84,7 @@ def run(payload: dict[str, Any]) -> None:
     lane = str(payload["lane"])
     try:
         _run(lane)
-    except log.UNAVAILABLE as error:
+    except Error as error:
         # A worker that is restarted with its database away must not lose the line.
         raise DeliveryPostponed(
             f"The database is away: {type(error).__name__}", get_settings().webhooks.first_retry

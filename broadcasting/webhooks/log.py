@@ -46,7 +46,12 @@ SOON: Final = 2.0
 """A row that is due in so many seconds is waited for: clocks differ, and its job may be this one.
 What is due later has a job that comes later, or a worker that is at it."""
 
-UNAVAILABLE: Final = (Error, ImproperlyConfigured, LookupError)
+
+class Unavailable(Error):
+    """There is no log here, or too much waits for it."""
+
+
+UNAVAILABLE: Final = (Error, ImproperlyConfigured)
 """What a database raises that is away, lacks the table, or is not configured at all."""
 
 LOST = "The process that was to send it ended"
@@ -184,7 +189,7 @@ async def on_thread(work: Callable[[], T]) -> T:
             future.set_exception(error)
 
     if not thread.submit(run):
-        raise LookupError("Too much waits for the database")
+        raise Unavailable("Too much waits for the database")
     return await asyncio.wrap_future(future)
 
 
@@ -236,8 +241,10 @@ def _remove_sometimes() -> None:
 
 
 def _model() -> type[WebhookDelivery]:
-    # Raises LookupError where the app is not installed: sockets alone need no models.
-    model: type[WebhookDelivery] = apps.get_model("broadcasting", "WebhookDelivery")
+    try:
+        model: type[WebhookDelivery] = apps.get_model("broadcasting", "WebhookDelivery")
+    except LookupError as error:  # not installed: sockets alone need no models
+        raise Unavailable(str(error)) from error
     return model
 
 

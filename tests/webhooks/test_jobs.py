@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -123,6 +124,18 @@ class TestJobs:
 
         monkeypatch.setattr(log, "take", away)
         with pytest.raises(DeliveryPostponed):
+            run(lane)
+
+    @pytest.mark.parametrize("error", [KeyError("tenant"), ImproperlyConfigured("no tenants")])
+    def test_a_mistake_in_a_provider_is_not_called_a_database(
+        self, monkeypatch: pytest.MonkeyPatch, lane: str, error: Exception
+    ) -> None:
+        def mistaken(*args: object) -> None:
+            raise error
+
+        recorded(lane)
+        monkeypatch.setattr(jobs, "get_applications", mistaken)
+        with pytest.raises(type(error)):
             run(lane)
 
     def test_a_job_of_another_version_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
