@@ -85,7 +85,8 @@ class WebhookSettings:
     """Age at which a request that still fails is given up."""
 
     max_waiting: int = 10_000
-    """Occurrences that may wait in one server process; beyond that the newest are dropped."""
+    """Occurrences that may wait in one server process; beyond that the newest of the endpoint
+    with the most are dropped."""
 
     log: bool = True
     """Whether deliveries are kept in the database, to be looked at, replayed, and taken from

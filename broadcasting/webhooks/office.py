@@ -57,12 +57,11 @@ class Office:
         self.failed = 0
         """Requests that were given up, and events that a mistake of ours cost."""
 
-        self.dropped = 0
-        """Events that found ``MAX_WAITING`` others."""
-
         self.waiting = 0
         """Events in the lanes, those under way included."""
 
+        self._untaken = 0
+        self._displaced = 0
         self._inbox: deque[tuple[Occurrence, float]] = deque()
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,6 +76,11 @@ class Office:
         _inherited.append((self._lanes, self._tasks))
         self.reset()
 
+    @property
+    def dropped(self) -> int:
+        """Events that found ``MAX_WAITING`` others, or made room for another endpoint's."""
+        return self._untaken + self._displaced  # of two threads
+
     def wants(self, application: Application, name: str) -> bool:
         return name in _NAMES and any(
             webhook.event_types is None or name in webhook.event_types
@@ -84,14 +88,10 @@ class Office:
         )
 
     def tell(self, occurrence: Occurrence) -> None:
-        most = get_settings().webhooks.max_waiting
-        if self.waiting + len(self._inbox) >= most:
-            self.dropped += 1
-            if not self._is_full:  # once, not for each of a flood
-                self._is_full = True
-                logger.error("The newest webhook events are dropped: %s others wait", most)
+        if len(self._inbox) >= _settings().max_waiting:
+            self._untaken += 1
+            self._warn_of_flood()
             return
-        self._is_full = False
         self._inbox.append((occurrence, time.time()))
         if not self._is_woken:
             self._is_woken = True
@@ -141,13 +141,37 @@ class Office:
         lane = self._lanes.get(key)
         is_new = lane is None
         if lane is None:
-            lane = self._lanes[key] = Lane(key, _settings, self._deliver, self._refuse)
+            lane = Lane(key, _settings, self._deliver, self._refuse)
             if self._is_ending:
                 lane.hurry()
-        self.waiting += 1
-        lane.put(application, webhook, event)
-        if is_new:
+        if self._has_room_for(lane):
+            self.waiting += 1
+            lane.put(application, webhook, event)
+        if is_new and lane.waiting:
+            self._lanes[key] = lane
             self._run(self._serve(lane), _LANE)
+
+    def _has_room_for(self, lane: Lane) -> bool:
+        """Return whether ``lane`` may have one more; the fullest one may lose one for it."""
+        if self.waiting < _settings().max_waiting:
+            return True
+        self._displaced += 1
+        self._warn_of_flood()
+        own = len(lane.waiting)
+        # Who has an equal share already loses its own, without a search for who has most.
+        if self._lanes and own * len(self._lanes) < self.waiting:
+            fullest = max(self._lanes.values(), key=lambda other: len(other.waiting))
+            if len(fullest.waiting) > max(1, own):
+                fullest.waiting.pop()
+                self.waiting -= 1
+                return True
+        return False
+
+    def _warn_of_flood(self) -> None:
+        if not self._is_full:  # once, not for each of a flood
+            self._is_full = True
+            most = _settings().max_waiting
+            logger.error("The newest webhook events are dropped: %s others wait", most)
 
     async def _serve(self, lane: Lane) -> None:
         try:
@@ -174,6 +198,8 @@ class Office:
             return False
         finally:
             self.waiting -= delivery.count
+            if self.waiting * 2 < _settings().max_waiting:
+                self._is_full = False
 
     async def _hand_on(self, lane: Lane, delivery: Delivery) -> bool:
         """Leave ``delivery`` to the workers, unless the database is away."""

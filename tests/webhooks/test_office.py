@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -45,11 +45,15 @@ def tell(office: Office, application: Application, number: int) -> None:
     )
 
 
-def until_failed(office: Office, number: int) -> None:
+def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while office.failed < number:
-        assert time.monotonic() < deadline, office.failed
-        time.sleep(0.01)  # nothing announces that a lane is through
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # nothing announces what a counter says
+
+
+def until_failed(office: Office, number: int) -> None:
+    until(lambda: office.failed >= number)
 
 
 def channels(receiver: Receiver, path: str = "/") -> list[str]:
@@ -91,10 +95,24 @@ def test_what_waits_is_bounded_and_the_newest_are_dropped(
         slow["now"] = False
         for number in range(1, 8):
             tell(office, told, number)
-        assert office.dropped == 5
+        until(lambda: office.dropped == 5)
         assert caplog.text.count("webhook events are dropped: 3 others wait") == 1
         receiver.wait_for(3)
         assert channels(receiver) == ["c-0", "c-1", "c-2"]
+
+
+def test_a_dead_endpoint_takes_no_room_from_the_others(office: Office, configure: Any) -> None:
+    configure(WEBHOOKS=QUICK | {"MAX_WAITING": 10, "TIMEOUT": 60})
+    with receiving(lambda number, path, _: HANG if path == "/dead" else 200) as receiver:
+        for number in range(30):
+            tell(office, application(receiver.url + "dead"), number)
+        until(lambda: (office.dropped, office.waiting) == (20, 10))
+        for number in range(3):
+            tell(office, application(receiver.url + "good"), number)
+        receiver.wait_for(3, "/good")
+        assert office.waiting <= 10
+        assert office.dropped <= 23
+        office.stop(0)
 
 
 def test_what_grew_too_old_behind_a_dead_endpoint_is_given_up_with_it(
