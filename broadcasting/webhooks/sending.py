@@ -31,6 +31,12 @@ T = TypeVar("T")
 MAX_ANSWER = 65_536
 """Bytes of an answer that are read, so that its connection can be used again."""
 
+DRAIN_SECONDS = 0.2
+"""How long the rest of an answer is waited for; beyond that its connection is closed."""
+
+LOOKUPS = 64
+"""Names looked up at once. A name server that hangs holds one for as long as it likes."""
+
 MAX_ERROR = 500
 
 _OF_NETWORKS = (
@@ -54,7 +60,9 @@ async def post(application: Application, webhook: Webhook, delivery_id: str, bod
             request = _client().stream("POST", webhook.url, content=content, headers=headers)
             async with request as response:
                 outcome = _judge(response.status_code)
-                await _drain(response)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        await _drain(response)
     except TimeoutError:
         pass
     except Exception as problem:  # of the library's many kinds, and those beneath it
@@ -109,7 +117,9 @@ def _client() -> httpx2.AsyncClient:
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        loop.set_default_executor(_Resolver(thread_name_prefix="broadcasting-webhooks-names"))
+        loop.set_default_executor(
+            _Resolver(LOOKUPS, thread_name_prefix="broadcasting-webhooks-names")
+        )
         client = _clients[loop] = httpx2.AsyncClient(
             # Pusher does not follow them either: the signed bytes are for one address.
             follow_redirects=False,
