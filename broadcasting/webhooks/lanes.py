@@ -83,7 +83,8 @@ class Lane:
 
     async def _gather(self) -> None:
         settings = self._settings()
-        age = time.time() - self.waiting[0].since
+        # A clock that is set back makes it negative, and for hours.
+        age = max(0.0, time.time() - self.waiting[0].since)
         if settings.batch_seconds and len(self.waiting) < settings.batch_size:
             await _wait(self._is_full, settings.batch_seconds - age)
 

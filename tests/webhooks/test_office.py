@@ -158,6 +158,17 @@ def test_an_endpoint_that_is_not_there_is_one_that_fails(
     assert "secret-path" not in caplog.text
 
 
+def test_a_clock_that_is_set_back_stops_nothing(
+    office: Office, receiver: Receiver, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(WEBHOOKS=QUICK | {"BATCH_SECONDS": 0.05})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    tell(office, application(receiver.url), 1)
+    monkeypatch.setattr(time, "time", real)
+    receiver.wait_for(1)
+
+
 def test_a_mistake_of_ours_costs_one_event(
     office: Office, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
