@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -66,12 +67,26 @@ class Outcome:
         return not self.error
 
 
-def lane_of(app_id: str, webhook: Webhook) -> str:
-    """Return what names one endpoint of one application; other headers make no other one."""
+def lane_of(app_id: str, webhook: Webhook, number: int = 0) -> str:
+    """Return what names one endpoint of one application.
+
+    Headers have no part in it: they hold secrets, and a new one must not make a new line. Equal
+    endpoints are told apart by ``number``, their place among each other.
+    """
     types = None if webhook.event_types is None else sorted(webhook.event_types)
     filters = (webhook.channel_name_starts_with, webhook.channel_name_ends_with)
-    text = json.dumps([app_id, webhook.url, types, *filters])
+    text = json.dumps([app_id, webhook.url, types, *filters, *([number] if number else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def lanes_of(application: Application) -> Iterator[tuple[str, Webhook]]:
+    """Yield each endpoint of ``application`` with its name; no two have the same."""
+    seen: Counter[str] = Counter()
+    for webhook in application.webhooks:
+        lane = lane_of(application.id, webhook)
+        number = seen[lane]
+        seen[lane] += 1
+        yield lane_of(application.id, webhook, number) if number else lane, webhook
 
 
 def endpoint_of(application: Application, lane: str, url: str) -> Webhook | None:
@@ -79,9 +94,11 @@ def endpoint_of(application: Application, lane: str, url: str) -> Webhook | None
 
     ``url``: as it was kept, see without_credentials().
     """
-    webhooks = application.webhooks
-    exact = next((w for w in webhooks if lane_of(application.id, w) == lane), None)
-    return exact or next((w for w in webhooks if without_credentials(w.url) == url), None)
+    exact = next((webhook for name, webhook in lanes_of(application) if name == lane), None)
+    return exact or next(
+        (webhook for webhook in application.webhooks if without_credentials(webhook.url) == url),
+        None,
+    )
 
 
 def without_credentials(url: str) -> str:

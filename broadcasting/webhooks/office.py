@@ -27,7 +27,7 @@ from broadcasting.protocol.application import Application, Webhook
 from broadcasting.queues import get_queue
 from broadcasting.webhooks import jobs, log
 from broadcasting.webhooks.attempts import attempt, hang_up, loop, next_wait, report
-from broadcasting.webhooks.bodies import Delivery, event_text, lane_of
+from broadcasting.webhooks.bodies import Delivery, event_text, lanes_of
 from broadcasting.webhooks.lanes import Lane, Waiting
 
 logger = logging.getLogger("broadcasting.webhooks")
@@ -130,14 +130,14 @@ class Office:
     def _sort(self, occurrence: Occurrence, since: float) -> None:
         """Put ``occurrence`` into the lanes of those who want it."""
         text: str | None = None
-        for webhook in occurrence.application.webhooks:
+        application = occurrence.application
+        for key, webhook in lanes_of(application):
             if webhook.wants(occurrence.name, occurrence.channel):
                 text = text or event_text(occurrence)
                 event = Waiting(name=occurrence.name, text=text, since=since)
-                self._put(occurrence.application, webhook, event)
+                self._put(key, application, webhook, event)
 
-    def _put(self, application: Application, webhook: Webhook, event: Waiting) -> None:
-        key = lane_of(application.id, webhook)
+    def _put(self, key: str, application: Application, webhook: Webhook, event: Waiting) -> None:
         lane = self._lanes.get(key)
         is_new = lane is None
         if lane is None:

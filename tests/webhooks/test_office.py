@@ -83,6 +83,19 @@ def test_events_arrive_in_order(office: Office, receiver: Receiver) -> None:
     assert (office.delivered, office.failed, office.waiting) == (50, 0, 0)
 
 
+def test_two_endpoints_at_one_address_are_told_once_each(
+    office: Office, receiver: Receiver, configure: Any
+) -> None:
+    configure(WEBHOOKS=QUICK | {"BATCH_SECONDS": 0.05})
+    webhooks = tuple(Webhook(url=receiver.url, headers={"X-Tenant": name}) for name in "ab")
+    told = Application(id="app", key="app-key", secret="app-secret", webhooks=webhooks)
+    tell(office, told, 1)
+    receiver.wait(lambda r: len(r.requests) == 2)
+    office.stop(2)
+    assert sorted(r.headers["x-tenant"] for r in receiver.requests) == ["a", "b"]
+    assert [len(r.events) for r in receiver.requests] == [1, 1]
+
+
 def test_what_waits_is_bounded_and_the_newest_are_dropped(
     office: Office, configure: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
