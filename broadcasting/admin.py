@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from broadcasting.exceptions import PublishError
 from broadcasting.models import WebhookDelivery
-from broadcasting.webhooks.replays import replay_later
+from broadcasting.webhooks.replays import is_under_way, replay_later
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[WebhookDelivery]
@@ -76,13 +76,31 @@ class WebhookDeliveryAdmin(_ModelAdmin):
     @admin.action(description=_("Replay"), permissions=["replay"])
     def replay(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> None:
         """Send the chosen deliveries again, oldest first."""
-        total = 0
+        total = under_way = refused = 0
         try:
             for row in rows.order_by("number"):
-                replay_later(row)
-                total += 1
+                if is_under_way(row):
+                    under_way += 1
+                elif replay_later(row):
+                    total += 1
+                else:
+                    refused += 1
         except PublishError as error:
             self.message_user(request, str(error), messages.ERROR)
+        if under_way:
+            said = ngettext(
+                "%d delivery is still on its way, and left alone.",
+                "%d deliveries are still on their way, and left alone.",
+                under_way,
+            )
+            self.message_user(request, said % under_way, messages.WARNING)
+        if refused:
+            said = ngettext(
+                "%d delivery is not sent again: too many wait already.",
+                "%d deliveries are not sent again: too many wait already.",
+                refused,
+            )
+            self.message_user(request, said % refused, messages.ERROR)
         said = ngettext("%d delivery is sent again.", "%d deliveries are sent again.", total)
         self.message_user(request, said % total)
 

@@ -50,12 +50,17 @@ def enqueue(delivery: Delivery) -> None:
     Once it is in the log it is looked for there, whatever the queue says.
     """
     log.record(delivery, due=True)
+    push_or_log(delivery.lane, delivery.app_id, delivery.id)
+
+
+def push_or_log(lane: str, app_id: str, delivery_id: object) -> None:
+    """See push(), for what is in the log whether the queue hears of it or not."""
     try:
-        push(delivery.lane, delivery.app_id)
+        push(lane, app_id)
     except PublishError as error:
-        logger.warning("The queue was not told of webhook %s yet: %s", delivery.id, error)
+        logger.warning("The queue was not told of webhook %s yet: %s", delivery_id, error)
     except Exception:  # a broken queue must not be taken for a database that is away
-        logger.exception("The queue was not told of webhook %s yet", delivery.id)
+        logger.exception("The queue was not told of webhook %s yet", delivery_id)
 
 
 def push(lane: str, app_id: str) -> None:

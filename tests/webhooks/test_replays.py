@@ -11,8 +11,10 @@ from uuid import uuid4
 
 import pusher
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -93,6 +95,7 @@ class TestFunction:
         assert row.status == "failed"
         assert "no such endpoint" in row.last_error
 
+    @pytest.mark.django_db(transaction=True)
     def test_with_a_queue_a_worker_does_it(
         self, failed: WebhookDelivery, receiver: Receiver, configure: Any
     ) -> None:
@@ -101,6 +104,64 @@ class TestFunction:
         assert replay(failed).status == "pending"
         assert [payload["lane"] for _, payload, _ in Recorded.pushed] == [failed.lane]
         assert log.take(failed.lane, 5) == failed
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_a_worker_hears_of_it_after_the_commit(
+        self, failed: WebhookDelivery, configure: Any, is_async: bool
+    ) -> None:
+        configure(QUEUE={"BACKEND": "tests.webhooks.test_log.Recorded"})
+        Recorded.pushed = []
+        with transaction.atomic():
+            (async_to_sync(areplay) if is_async else replay)(failed)
+            assert Recorded.pushed == []
+        assert [payload["lane"] for _, payload, _ in Recorded.pushed] == [failed.lane]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_queue_that_is_away_at_the_commit_is_logged(
+        self, failed: WebhookDelivery, configure: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        configure(QUEUE={"BACKEND": "tests.webhooks.test_replays.Away"})
+        with transaction.atomic():
+            replay(failed)
+        assert "was not told of webhook" in caplog.text
+        assert log.take(failed.lane, 5) == failed
+
+    @pytest.mark.parametrize("leased", [False, True])
+    def test_one_that_is_on_its_way_is_left_alone(
+        self, failed: WebhookDelivery, receiver: Receiver, configure: Any, leased: bool
+    ) -> None:
+        configure(QUEUE={"BACKEND": "tests.webhooks.test_log.Recorded"})
+        Recorded.pushed = []
+        waiting = Delivery(
+            app_id="app", url=receiver.url, lane="x", names="x", body="{}", created=time.time()
+        )
+        log.record(waiting, due=True)
+        if leased:
+            assert log.take("x", 60)
+        before = WebhookDelivery.objects.get(uuid=waiting.id)
+        after = replay(waiting.id)
+        assert (after.body, after.due_at) == ("{}", before.due_at)
+        assert Recorded.pushed == []
+
+    def test_one_that_nobody_is_at_any_more_is_sent(
+        self, failed: WebhookDelivery, receiver: Receiver
+    ) -> None:
+        """It waited for workers, and there are none since."""
+        then = timezone.now() - timedelta(days=1)
+        WebhookDelivery.objects.update(status="pending", due_at=then, retry_until=then)
+        assert replay(failed).status == "delivered"
+
+    def test_what_another_changes_meanwhile_is_left_alone(
+        self, failed: WebhookDelivery, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def renewed(body: str, time_ms: int) -> str:
+            WebhookDelivery.objects.update(status="pending", updated_at=timezone.now())
+            return body
+
+        monkeypatch.setattr("broadcasting.webhooks.replays.renewed", renewed)
+        replay(failed)
+        assert not receiver.requests
 
     def test_what_is_not_there_cannot_be_sent(self, failed: WebhookDelivery) -> None:
         with pytest.raises(WebhookDelivery.DoesNotExist):
@@ -129,6 +190,29 @@ class TestCommand:
         assert "0 sent" in self.call("--failed", "--since", "2999-01-01T00:00")
         assert "1 sent" in self.call("--failed", "--since", "1 day")
         assert "1 sent" in self.call("--failed", "--app", "app")
+
+    def test_without_time_zones_times_are_naive(
+        self, failed: WebhookDelivery, receiver: Receiver, settings: Any
+    ) -> None:
+        settings.USE_TZ = False
+        assert "0 sent" in self.call("--failed", "--since", "2999-01-01T00:00")
+        assert "0 sent" in self.call("--failed", "--since", "2999-01-01T00:00+02:00")
+        assert "1 sent" in self.call("--failed", "--since", "2000-01-01T00:00")
+
+    def test_what_does_not_arrive_is_an_error(
+        self, failed: WebhookDelivery, receiver: Receiver
+    ) -> None:
+        receiver.answer = lambda number, path, _: 500
+        with pytest.raises(CommandError, match="1 of 1 did not arrive"):
+            self.call("--failed")
+
+    def test_one_that_is_on_its_way_is_left_alone(
+        self, failed: WebhookDelivery, receiver: Receiver
+    ) -> None:
+        WebhookDelivery.objects.update(status="pending", retry_until=timezone.now())
+        said = self.call(str(failed.uuid))
+        assert said == f"{failed.uuid} is still on its way, and left alone\n0 sent again.\n"
+        assert not receiver.requests
 
     @pytest.mark.parametrize(
         "arguments", [[], ["--app", "app"], [str(uuid4())], ["x"], ["--failed", "--since", "soon"]]
@@ -164,30 +248,49 @@ class TestAdmin:
     ) -> None:
         # Its thread would not see what this test's transaction holds.
         done: list[Any] = []
-        monkeypatch.setattr(thread, "submit", done.append)
+        monkeypatch.setattr(thread, "submit", lambda work: not done.append(work))
         data = {"action": "replay", "_selected_action": [failed.pk]}
         answer = admin_client.post(URL, data, follow=True)
         assert "1 delivery is sent again." in answer.content.decode()
         assert len(done) == 1
 
+    def test_what_is_not_done_is_said(
+        self,
+        failed: WebhookDelivery,
+        receiver: Receiver,
+        admin_client: Client,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(thread, "submit", lambda work: False)
+        waiting = make_failed(receiver)
+        WebhookDelivery.objects.filter(pk=waiting.pk).update(status="pending")
+        data = {"action": "replay", "_selected_action": [failed.pk, waiting.pk]}
+        answer = admin_client.post(URL, data, follow=True).content.decode()
+        assert "1 delivery is not sent again: too many wait already." in answer
+        assert "1 delivery is still on its way, and left alone." in answer
+        assert "0 deliveries are sent again." in answer
+
     def test_it_needs_more_than_to_look(self, failed: WebhookDelivery, client: Client) -> None:
-        page = self.look(client, "view_webhookdelivery").get(URL).content.decode()
+        self.look(client, "view_webhookdelivery")
+        page = client.get(URL).content.decode()
         assert "client_event" in page
         assert "Replay" not in page
+        client.post(URL, {"action": "replay", "_selected_action": [failed.pk]})
+        failed.refresh_from_db()
+        assert json.loads(failed.body)["time_ms"] == OLD
+        assert failed.status == "failed"
 
     def test_who_may_change_may_replay(self, failed: WebhookDelivery, client: Client) -> None:
         self.look(client, "view_webhookdelivery", "change_webhookdelivery")
         assert "Replay" in client.get(URL).content.decode()
 
+    @pytest.mark.django_db(transaction=True)
     def test_a_queue_that_is_away_is_said(
-        self, failed: WebhookDelivery, admin_client: Client, configure: Any, tmp_path: Any
+        self, failed: WebhookDelivery, admin_client: Client, configure: Any
     ) -> None:
         configure(QUEUE={"BACKEND": "tests.webhooks.test_replays.Away"})
         data = {"action": "replay", "_selected_action": [failed.pk]}
         answer = admin_client.post(URL, data, follow=True).content.decode()
-        import re
-
-        print(re.findall(r"<ul class=.messagelist.*?</ul>", answer, re.S))
         assert "The broker is away" in answer
         assert "0 deliveries are sent again." in answer
 

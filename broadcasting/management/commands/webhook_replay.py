@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime, parse_duration
 
 from broadcasting.exceptions import PublishError
 from broadcasting.models import WebhookDelivery
-from broadcasting.webhooks import replay
+from broadcasting.webhooks.replays import is_under_way, replay
 
 
 class Command(BaseCommand):
@@ -46,15 +46,21 @@ class Command(BaseCommand):
         missing = set(ids) - set(rows.values_list("uuid", flat=True))
         if missing:
             raise CommandError(f"No such delivery: {', '.join(sorted(map(str, missing)))}")
-        total = 0
+        total = failed_again = 0
         for row in rows.order_by("number").iterator():
+            if is_under_way(row):
+                self.stdout.write(f"{row.uuid} is still on its way, and left alone")
+                continue
             try:
                 after = replay(row)
             except PublishError as error:
                 raise CommandError(f"{total} were sent again, then: {error}") from error
             total += 1
+            failed_again += after.status == WebhookDelivery.Status.FAILED
             self.stdout.write(f"{after.uuid} {after.status} {after.last_error}".rstrip())
         self.stdout.write(f"{total} sent again.")
+        if failed_again:
+            raise CommandError(f"{failed_again} of {total} did not arrive.")
 
     def rows(
         self, ids: list[UUID], *, failed: bool, app: str | None, since: datetime | None
@@ -79,4 +85,7 @@ def _moment(text: str) -> datetime:
         if age is None or age < timedelta():
             raise ValueError(text)
         return timezone.now() - age
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    # Of this project's kind, see USE_TZ.
+    if timezone.is_aware(timezone.now()) == timezone.is_aware(moment):
+        return moment
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else timezone.make_naive(moment)
