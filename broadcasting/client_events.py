@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property, partial
-from inspect import iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -78,15 +78,36 @@ class HandlerEntry:
         in_channel, of_event = self._patterns
         return in_channel.match(channel) is not None and of_event.match(event) is not None
 
+    def is_replaced_by(self, other: HandlerEntry) -> bool:
+        """Whether ``other`` is this one again: the same, or its module was loaded again.
+
+        Two methods, closures or functions of one name are two handlers.
+        """
+        if (self.channel, self.event) != (other.channel, other.event):
+            return False
+        if self.handler == other.handler:
+            return True
+        own, new = (getattr(entry.handler, "__code__", None) for entry in (self, other))
+        # Whatever one loading of a module makes of a function has the very same code.
+        return own is not None and own is not new and _place(own) == _place(new)
+
     def call(self, message: ClientEventMessage) -> None:
         """Run the handler; what it raises is logged, since others are waiting."""
         try:
-            if iscoroutinefunction(self.handler):
-                async_to_sync(self.handler)(message)
-            else:
-                self.handler(message)
+            result = self.handler(message)
+            # Not told by the handler: objects and partials may be async as well.
+            if isawaitable(result):
+                async_to_sync(_finish)(result)
         except BaseException:  # a cancelled task, or sys.exit(): not the thread's end
             logger.exception("%s failed with %s", self.name, message.event)
+
+
+def _place(code: Any) -> tuple[Any, ...]:
+    return tuple(getattr(code, name, None) for name in ("co_filename", "co_firstlineno", "co_name"))
+
+
+async def _finish(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 class Handlers:
@@ -103,8 +124,7 @@ class Handlers:
 
     def add(self, entry: HandlerEntry) -> None:
         """Register ``entry``; a module that is loaded again replaces its own."""
-        same = (entry.channel, entry.event, entry.name)
-        kept = (e for e in self._entries if (e.channel, e.event, e.name) != same)
+        kept = (old for old in self._entries if not old.is_replaced_by(entry))
         self._entries = (*kept, entry)
 
     @contextmanager

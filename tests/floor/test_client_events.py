@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import sys
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +128,56 @@ def test_a_module_that_is_loaded_again_has_one_handler(handlers: Handlers) -> No
     for _ in range(2):
         on_client_event("private-*")(handler)
     assert len(list(handlers)) == 1
+
+
+def test_a_module_that_is_loaded_again_replaces_its_functions(
+    handlers: Handlers, tmp_path: Path
+) -> None:
+    module = tmp_path / "channels.py"
+    module.write_text(
+        "from broadcasting import on_client_event\n"
+        "@on_client_event('private-*')\n"
+        "def _(message): ...\n"
+        "@on_client_event('private-*')\n"
+        "def _(message): ...\n"
+    )
+    for _ in range(2):
+        runpy.run_path(str(module))
+    assert len(list(handlers)) == 2
+
+
+def test_handlers_of_one_name_are_two(handlers: Handlers) -> None:
+    got: list[str] = []
+
+    class Listener:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on(self, message: ClientEventMessage) -> None:
+            got.append(self.name)
+
+    def made(name: str) -> Any:
+        return lambda message: got.append(name)
+
+    for name in "ab":
+        on_client_event("private-*")(Listener(name).on)
+        on_client_event("private-*")(made(name.upper()))
+    whisper("private-a", "client-x")
+    assert got == ["a", "A", "b", "B"]
+
+
+def test_an_object_may_be_async(handlers: Handlers) -> None:
+    got: list[str] = []
+
+    class Listener:
+        async def __call__(self, message: ClientEventMessage) -> None:
+            got.append(message.channel)
+
+    listener = Listener()
+    on_client_event("private-*")(listener)
+    on_client_event("private-b")(partial(listener))
+    whisper("private-b", "client-x")
+    assert got == ["private-b", "private-b"]
 
 
 def test_it_is_written_with_patterns(handlers: Handlers) -> None:

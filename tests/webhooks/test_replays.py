@@ -248,7 +248,12 @@ class TestAdmin:
     ) -> None:
         # Its thread would not see what this test's transaction holds.
         done: list[Any] = []
-        monkeypatch.setattr(thread, "submit", lambda work: not done.append(work))
+
+        def submit(work: Any) -> bool:
+            done.append(work)
+            return True
+
+        monkeypatch.setattr(thread, "submit", submit)
         data = {"action": "replay", "_selected_action": [failed.pk]}
         answer = admin_client.post(URL, data, follow=True)
         assert "1 delivery is sent again." in answer.content.decode()
