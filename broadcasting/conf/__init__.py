@@ -262,6 +262,10 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "WEBHOOKS.FIRST_RETRY": _seconds,
     "WEBHOOKS.RETRY_SECONDS": _not_negative,
     "WEBHOOKS.MAX_WAITING": _positive_whole,
+    "WEBHOOKS.QUEUE": (
+        _plain(str, type(None), test=lambda v: v != ""),
+        "the name of a queue, or None",
+    ),
     "WEBHOOKS.LOG": _switch,
     "WEBHOOKS.LOG_DAYS": (_plain(*_NUMBER, test=_positive), "a number of days above 0"),
     "AUTHORIZATION": (_nested(AuthorizationSettings), "a dict"),

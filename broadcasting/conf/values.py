@@ -88,6 +88,9 @@ class WebhookSettings:
     """Occurrences that may wait in one server process; beyond that the newest of the endpoint
     with the most are dropped."""
 
+    queue: str | None = None
+    """Where the jobs of webhooks wait; None: where the broadcasts do."""
+
     log: bool = True
     """Whether deliveries are kept in the database, to be looked at, replayed, and taken from
     there by workers."""

@@ -9,6 +9,7 @@ rows that nobody came for, and push another job.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import Error
@@ -36,6 +37,9 @@ TRIES: Final = 1_000
 
 AT_ONCE: Final = 100
 """Requests that one job makes before others have their turn."""
+
+SECONDS: Final = 10.0
+"""For so long one job begins further ones: its worker may be there for broadcasts too."""
 
 LEASE: Final = 2.0
 """For how many ``TIMEOUT``s a worker has a row for itself."""
@@ -67,6 +71,7 @@ def push(lane: str, app_id: str) -> None:
     """Have a worker look after ``lane``. Raises PublishError."""
     settings = get_settings().webhooks
     options = JobOptions(
+        queue=settings.queue,
         tries=TRIES,
         backoff=(settings.first_retry,),
         expires=max(settings.retry_seconds, settings.timeout, 60),
@@ -97,16 +102,20 @@ def run(payload: dict[str, Any]) -> None:
 
 
 def _run(lane: str) -> None:
-    gave_up = False
+    ends = time.monotonic() + SECONDS
+    gave_up, app_id = False, ""
     for _ in range(AT_ONCE):
         row = log.take(lane, LEASE * get_settings().webhooks.timeout)
         if row is None:
             return
+        app_id = row.app_id
         if gave_up and row.attempts == 0 and is_over(row.retry_until.timestamp()):
             log.give_up(row, TOO_LATE)
             continue
         gave_up = not _deliver(row)
-    push(lane, "")
+        if time.monotonic() >= ends:
+            break
+    push(lane, app_id)
 
 
 def _deliver(row: WebhookDelivery) -> bool:

@@ -108,6 +108,30 @@ class TestJobs:
         assert len(receiver.requests) == 2
         assert [payload["lane"] for _, payload, _ in queue.pushed] == [lane]
 
+    def test_one_job_has_a_bounded_time(
+        self,
+        lane: str,
+        receiver: Receiver,
+        queue: type[Recorded],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(jobs, "SECONDS", 0)
+        for _ in range(3):
+            recorded(lane, url=receiver.url)
+        run(lane)
+        assert len(receiver.requests) == 1
+        ((_, payload, options),) = queue.pushed
+        assert payload["lane"] == lane
+        assert options.label == "webhooks of app"
+        assert options.queue is None
+
+    def test_they_may_have_a_queue_of_their_own(
+        self, queue: type[Recorded], configure: Any
+    ) -> None:
+        configure(WEBHOOKS={"QUEUE": "hooks"})
+        jobs.push("lane", "app")
+        assert [options.queue for _, _, options in queue.pushed] == ["hooks"]
+
     def test_a_lost_job_is_pushed_again(self, queue: type[Recorded]) -> None:
         row = recorded()
         jobs.sweep()
