@@ -25,6 +25,9 @@ from broadcasting.protocol.signing import authorization, channel_text, user_text
 
 logger = logging.getLogger("broadcasting.authorization")
 
+ROOM = 256
+"""Bytes that a client may add to the frame of a sign-in, as blanks between its parts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
@@ -78,11 +81,18 @@ def sign_user(signer: Signer, socket_id: str, user_data: Mapping[str, Any]) -> d
             f"the id of a user is text of 1 to {MAX_USER_ID_LENGTH} characters,"
             " none of them a control character"
         )
+    if signer.ours and user_data.get("user_info") is not None:
+        _check_info(signer, user_data["user_info"])
     data = encode(user_data)
-    return {
+    answer = {
         "auth": authorization(signer.application, user_text(socket_id, data)),
         "user_data": data,
     }
+    # As the client sends it back: text within JSON, whose quotes are escaped.
+    limit = signer.application.max_message_size
+    if signer.ours and _size({"event": "pusher:signin", "data": answer}) + ROOM > limit:
+        raise Refused(f"what is said of the user is larger than {limit} bytes (max_message_size)")
+    return answer
 
 
 def sign_presence(
@@ -93,9 +103,8 @@ def sign_presence(
     user_id = _user_id(user) if own is None else _checked(str(own))
     if user_id is None:
         raise Refused("a member without a primary key needs an 'id' in what the rule returns")
-    limit = signer.application.max_presence_member_size_kb
-    if signer.ours and len(encode(info).encode("utf-8", "surrogatepass")) > limit * 1024:
-        raise Refused(f"the user info is larger than {limit} KB (max_presence_member_size_kb)")
+    if signer.ours:
+        _check_info(signer, info)
     data = encode({"user_id": user_id, "user_info": info})
     return _signed(signer, socket_id, channel, data)
 
@@ -118,6 +127,18 @@ def member_info(result: Any, user: Any, rule: str) -> dict[str, Any]:
         )
     pk = getattr(user, "pk", None)
     return {} if pk is None else {"id": pk}
+
+
+def _check_info(signer: Signer, info: Any) -> None:
+    limit = signer.application.max_presence_member_size_kb
+    if _size(info) > limit * 1024:
+        raise Refused(f"the user info is larger than {limit} KB (max_presence_member_size_kb)")
+
+
+def _size(data: Any) -> int:
+    """Return the bytes of ``data`` on the wire: a string as it is, the rest as JSON."""
+    text = data if isinstance(data, str) else encode(data)
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _user_id(user: Any) -> str | None:

@@ -197,6 +197,28 @@ class TestTheResolver:
         assert _identify().status == 403
         assert "Refused a sign-in: the id of a user is text of 1 to 128" in caplog.text
 
+    @pytest.mark.parametrize(
+        ("said", "reason"),
+        [
+            ({"user_info": {"x": "y" * 1024}}, "the user info is larger than 1 KB"),
+            ({"user_info": "y" * 1025}, "the user info is larger than 1 KB"),
+            ({"other": "y" * 66_000}, "larger than 65536 bytes"),
+            ({"other": '"' * 25_000}, "larger than 65536 bytes"),
+        ],
+    )
+    def test_what_the_server_would_not_take_is_not_signed(
+        self, said: dict[str, Any], reason: str
+    ) -> None:
+        user_resolver(lambda user: {"id": 7, **said})
+        found = _identify()
+        assert found.status == 403
+        assert reason in found.reason
+
+    @pytest.mark.parametrize("said", [{"user_info": "y" * 1024}, {"other": "y" * 65_000}])
+    def test_what_it_takes_is(self, said: dict[str, Any]) -> None:
+        user_resolver(lambda user: {"id": 7, **said})
+        assert _identify().status == 200
+
     def test_one_that_cannot_be_called_is_never_called(self) -> None:
         user_resolver(lambda user, other: {})
         found = _identify()
