@@ -10,10 +10,13 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from broadcasting.authorization.answers import find_signer, sign_user
@@ -26,6 +29,9 @@ from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
 
 logger = logging.getLogger("broadcasting.authorization")
+
+MAX_READ = 10 * MAX_WATCHLIST
+"""Entries of a watchlist that are looked at, with those that cannot be watched or come twice."""
 
 Resolver = Callable[..., Any]
 
@@ -176,6 +182,8 @@ def _resolve(user: Any, request: HttpRequest) -> Mapping[Any, Any]:
 
 def _user_data(values: Mapping[Any, Any], user: Any) -> dict[str, Any]:
     user_id = values.get("id")
+    if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID | None):
+        raise TypeError(f"{resolver.name}: 'id' is text or a number, not {type(user_id).__name__}")
     if user_id is None:
         user_id = getattr(user, "pk", None)
     if user_id is None:
@@ -190,7 +198,9 @@ def _watchlist(watched: Any, user_id: str) -> Sequence[str]:
     """Return the ids of ``watched``: users or ids, as many as a connection may watch."""
     if isinstance(watched, str | bytes | Mapping):
         raise TypeError(f"{resolver.name}: 'watchlist' is a list of user ids")
-    ids = [*dict.fromkeys(str(getattr(one, "pk", one)) for one in watched)]
+    # No more than it takes: it may be a table, or never end.
+    few = watched[:MAX_READ] if isinstance(watched, QuerySet) else islice(watched, MAX_READ)
+    ids = [*dict.fromkeys(_watched_id(getattr(one, "pk", one)) for one in few)]
     good = [one for one in ids if is_user_id(one)]
     if len(good) < len(ids):
         logger.warning(
@@ -200,9 +210,13 @@ def _watchlist(watched: Any, user_id: str) -> Sequence[str]:
         )
     if len(good) > MAX_WATCHLIST:
         logger.warning(
-            "The watchlist of user %s has %s users; the first %s are watched",
+            "The watchlist of user %s has more than %s users; the first are watched",
             user_id,
-            len(good),
             MAX_WATCHLIST,
         )
     return good[:MAX_WATCHLIST]
+
+
+def _watched_id(one: object) -> str:
+    """Return the id as text; empty, which is nobody's, for what a mistake put there."""
+    return "" if one is None or isinstance(one, bool) else str(one)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
@@ -219,6 +221,15 @@ class TestTheResolver:
         user_resolver(lambda user: {"id": 7, **said})
         assert _identify().status == 200
 
+    @pytest.mark.parametrize("user_id", [True, False, {"a": 1}, b"x", [1], 1.5])
+    def test_an_id_of_another_kind_is_a_mistake(self, user_id: Any) -> None:
+        user_resolver(lambda user: {"id": user_id})
+        assert isinstance(_identify().error, TypeError)
+
+    def test_an_id_may_be_a_uuid(self) -> None:
+        user_resolver(lambda user: {"id": UUID(int=7)})
+        assert _data()["id"] == str(UUID(int=7))
+
     def test_one_that_cannot_be_called_is_never_called(self) -> None:
         user_resolver(lambda user, other: {})
         found = _identify()
@@ -236,7 +247,7 @@ class TestTheWatchlist:
     def test_a_hundred_are_watched(self, caplog: pytest.LogCaptureFixture) -> None:
         user_resolver(lambda user: {"watchlist": range(101)})
         assert _data()["watchlist"] == [str(n) for n in range(100)]
-        assert "has 101 users; the first 100 are watched" in caplog.text
+        assert "has more than 100 users; the first are watched" in caplog.text
 
     def test_nobody_is_told_of_a_hundred(self, caplog: pytest.LogCaptureFixture) -> None:
         user_resolver(lambda user: {"watchlist": range(100)})
@@ -247,6 +258,21 @@ class TestTheWatchlist:
         user_resolver(lambda user: {"watchlist": ["8", "", "x" * 129]})
         assert _data()["watchlist"] == ["8"]
         assert "2 left out" in caplog.text
+
+    def test_nothing_is_nobody(self) -> None:
+        user_resolver(lambda user: {"watchlist": [None, True, 8, User()]})
+        assert _data()["watchlist"] == ["8"]
+
+    def test_one_without_end_is_not_read_to_its_end(self) -> None:
+        user_resolver(lambda user: {"watchlist": count()})
+        assert len(_data()["watchlist"]) == 100
+
+    @pytest.mark.django_db
+    def test_a_table_is_not_read_whole(self, django_assert_num_queries: Any) -> None:
+        user_resolver(lambda user: {"watchlist": User.objects.all()})
+        with django_assert_num_queries(1) as queries:
+            _data()
+        assert "LIMIT 1000" in queries.captured_queries[0]["sql"]
 
     @pytest.mark.parametrize("watched", [None, []])
     def test_nobody_may_be_watched(self, watched: Any) -> None:
