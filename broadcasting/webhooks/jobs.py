@@ -45,6 +45,7 @@ LEASE: Final = 2.0
 """For how many ``TIMEOUT``s a worker has a row for itself."""
 
 NO_ENDPOINT: Final = "The application has no such endpoint any more"
+DISABLED: Final = "The application is disabled"
 TOO_LATE: Final = "Grew too old behind a request that was given up"
 
 
@@ -121,9 +122,9 @@ def _run(lane: str) -> None:
 def _deliver(row: WebhookDelivery) -> bool:
     """Return whether ``row`` arrived; False: it was given up."""
     target = target_of(row)
-    if target is None:
-        log.give_up(row, NO_ENDPOINT)
-        report(row.uuid, row.app_id, row.url, Outcome(error=NO_ENDPOINT), None)
+    if isinstance(target, str):
+        log.give_up(row, target)
+        report(row.uuid, row.app_id, row.url, Outcome(error=target), None)
         return False
     outcome = attempt_and_wait(*target, str(row.uuid), row.body)
     wait = next_wait(row.attempts + 1, row.retry_until.timestamp())
@@ -137,11 +138,13 @@ def _deliver(row: WebhookDelivery) -> bool:
     raise DeliveryPostponed(outcome.error, wait)
 
 
-def target_of(row: WebhookDelivery) -> tuple[Application, Webhook] | None:
-    """Return the application and the endpoint of ``row`` as they are configured now."""
+def target_of(row: WebhookDelivery) -> tuple[Application, Webhook] | str:
+    """Return application and endpoint of ``row`` as they are configured now, or why not."""
     application = get_applications().by_id(row.app_id)
     webhook = application and endpoint_of(application, row.lane, row.url)
-    return (application, webhook) if application and webhook else None
+    if application is None or webhook is None:
+        return NO_ENDPOINT
+    return (application, webhook) if application.enabled else DISABLED
 
 
 queues.register(JOB, run)

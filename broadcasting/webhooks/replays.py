@@ -113,8 +113,9 @@ def _begin(
         _push(row)
         return row, None
     target = jobs.target_of(row)
-    if target is None:
-        _end(row, Outcome(error=jobs.NO_ENDPOINT))
+    if isinstance(target, str):
+        _end(row, Outcome(error=target))
+        return row, None
     return row, target
 
 

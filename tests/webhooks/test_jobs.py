@@ -94,6 +94,17 @@ class TestJobs:
         assert {status(gone), status(foreign)} == {"failed"}
         assert not receiver.requests
 
+    def test_a_disabled_application_is_told_nothing(
+        self, lane: str, receiver: Receiver, configure: Any
+    ) -> None:
+        row = recorded(lane, url=receiver.url)
+        app = {"id": "app", "key": "app-key", "secret": "app-secret", "enabled": False}
+        configure(APPLICATIONS=[app | {"webhooks": [{"url": receiver.url}]}])
+        run(lane)
+        assert WebhookDelivery.objects.get(pk=row.pk).last_error == jobs.DISABLED
+        assert status(row) == "failed"
+        assert not receiver.requests
+
     def test_one_job_makes_a_bounded_number_of_requests(
         self,
         lane: str,
