@@ -15,6 +15,18 @@ from broadcasting.protocol.application import Webhook
 KEYS = ("url", "event_types", "filter", "headers")
 FILTERS = ("channel_name_starts_with", "channel_name_ends_with")
 
+RESERVED_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "x-webhook-id",
+    }
+)
+"""Names of headers that describe a request of ours, in lower case."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 
@@ -47,6 +59,8 @@ def mistakes(entry: object) -> Iterator[str]:
                 yield f"unknown event type {name!r}; known: {', '.join(WEBHOOK_NAMES)}"
     yield from _filter_mistakes(entry.get("filter"))
     yield from _header_mistakes(entry.get("headers"))
+    if _are_credentials_twice(entry.get("url"), entry.get("headers")):
+        yield "a user in 'url' and an 'Authorization' among 'headers' are one too many"
 
 
 def _filter_mistakes(value: object) -> Iterator[str]:
@@ -72,6 +86,8 @@ def _header_mistakes(value: object) -> Iterator[str]:
             yield f"{name!r} is not the name of a header"
         elif name.lower().startswith("x-pusher-"):
             yield f"the header {name!r} is Pusher's own"
+        elif name.lower() in RESERVED_HEADERS:
+            yield f"the header {name!r} is set by the request itself"
         elif not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
             yield f"the header {name!r} must be a string of printable ASCII without blanks around"
 
@@ -92,6 +108,15 @@ def _is_endpoint(url: object) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _are_credentials_twice(url: object, headers: object) -> bool:
+    """Whether one of them would silently win over the other."""
+    if not _is_endpoint(url) or not isinstance(headers, Mapping):
+        return False
+    return "@" in urlsplit(str(url)).netloc and any(
+        isinstance(name, str) and name.lower() == "authorization" for name in headers
+    )
 
 
 def _are_strings(value: object) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from broadcasting import __version__
+from broadcasting.applications.webhooks import RESERVED_HEADERS
 from broadcasting.occurrences import Occurrence
 from broadcasting.protocol.application import Application, Webhook
 from broadcasting.protocol.names import ChannelKind, kind_of
@@ -26,8 +27,6 @@ LONGEST_WAIT: Final = 60.0
 
 JITTER: Final = 0.1
 """How much of a wait may be added, so that many endpoints are not asked at one moment."""
-
-_RESERVED = frozenset({"content-type", "content-length", "host", "transfer-encoding", "connection"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +153,10 @@ def headers_of(
         "X-Pusher-Signature": sign(application.oldest_secret, body),
         ID_HEADER: delivery_id,
     }
-    fixed = {name.lower() for name in ours if name != "User-Agent"} | _RESERVED
     custom = {
         name: value
         for name, value in webhook.headers.items()
-        if name.lower() not in fixed and not name.lower().startswith("x-pusher-")
+        if name.lower() not in RESERVED_HEADERS and not name.lower().startswith("x-pusher-")
     }
     if any(name.lower() == "user-agent" for name in custom):
         del ours["User-Agent"]
