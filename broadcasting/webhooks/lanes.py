@@ -36,7 +36,7 @@ class Lane:
         key: str,
         settings: Callable[[], WebhookSettings],
         deliver: Callable[[Lane, Delivery], Awaitable[bool]],
-        refuse: Callable[[Delivery], None],
+        refuse: Callable[[list[Delivery]], None],
     ) -> None:
         """``deliver`` returns False for a body that it gave up.
 
@@ -78,8 +78,11 @@ class Lane:
         while self.waiting:
             await self._gather()
             if not await self._deliver(self, self._cut()):
+                late: list[Delivery] = []
                 while self.waiting and self._is_too_old(self.waiting[0]):
-                    self._refuse(self._cut())
+                    late.append(self._cut())
+                if late:
+                    self._refuse(late)
 
     async def _gather(self) -> None:
         settings = self._settings()

@@ -241,12 +241,14 @@ class Office:
                 return False
             await lane.pause(wait)
 
-    def _refuse(self, delivery: Delivery) -> None:
-        self.failed += 1
-        self.waiting -= delivery.count
-        logger.error("Gave up webhook %s of %s: %s", delivery.id, delivery.app_id, jobs.TOO_LATE)
+    def _refuse(self, late: list[Delivery]) -> None:
+        self.failed += len(late)
+        self.waiting -= sum(delivery.count for delivery in late)
+        # One line, not one for each of a flood; the log in the database has them all.
+        logger.error("Gave up %s more webhooks of %s: %s", len(late), late[0].app_id, jobs.TOO_LATE)
         if _settings().log:
-            log.later(partial(log.record, delivery, due=False, failed=jobs.TOO_LATE))
+            for delivery in late:
+                log.later(partial(log.record, delivery, due=False, failed=jobs.TOO_LATE))
 
     def _start(self) -> None:
         if not self._is_started:

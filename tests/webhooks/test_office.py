@@ -141,6 +141,7 @@ def test_what_grew_too_old_behind_a_dead_endpoint_is_given_up_with_it(
         until_failed(office, 5)
         assert len(receiver.requests) == 1
         assert "Gave up webhook" in caplog.text
+        assert caplog.text.count("Gave up 4 more webhooks of app") == 1
         bad["now"] = False
         tell(office, told, 5)
         receiver.wait_for(1)
