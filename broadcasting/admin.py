@@ -59,6 +59,10 @@ class WebhookDeliveryAdmin(_ModelAdmin):
     )
     readonly_fields = fields
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
+        # A page lists a hundred of them, and shows no body.
+        return super().get_queryset(request).defer("body")
+
     @admin.display(description=_("URL"), ordering="url")
     def shown_url(self, row: WebhookDelivery) -> str:
         """Return as much of the URL as a column bears."""

@@ -14,8 +14,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from broadcasting.applications import get_applications
@@ -242,6 +243,11 @@ class TestAdmin:
         assert admin_client.get(f"{URL}add/").status_code == 403
         assert admin_client.post(f"{URL}{failed.pk}/delete/").status_code == 403
         assert admin_client.post(f"{URL}{failed.pk}/change/", {"app_id": "x"}).status_code == 403
+
+    def test_a_list_reads_no_bodies(self, failed: WebhookDelivery, admin_client: Client) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            admin_client.get(URL)
+        assert not [q["sql"] for q in queries if '"body"' in q["sql"]]
 
     def test_replay_is_an_action(
         self, failed: WebhookDelivery, admin_client: Client, monkeypatch: pytest.MonkeyPatch
