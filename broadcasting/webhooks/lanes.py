@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from broadcasting.conf import WebhookSettings
@@ -116,6 +116,23 @@ class Lane:
 
     def _is_too_old(self, event: Waiting) -> bool:
         return time.time() - event.since >= self._settings().retry_seconds
+
+
+def make_room(lanes: Collection[Lane], lane: Lane, total: int) -> bool:
+    """Take the newest event off the fullest of ``lanes``, unless that is ``lane`` itself.
+
+    ``total``: how many events they have.
+    """
+    own = len(lane.waiting)
+    # Who has an equal share already loses its own, without a search for who has most.
+    if not lanes or own * len(lanes) >= total:
+        return False
+    fullest = max(lanes, key=lambda other: len(other.waiting))
+    # The last one stays: a lane that runs counts on it.
+    if len(fullest.waiting) <= max(1, own):
+        return False
+    fullest.waiting.pop()
+    return True
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

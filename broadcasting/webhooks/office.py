@@ -28,7 +28,7 @@ from broadcasting.queues import get_queue
 from broadcasting.webhooks import jobs, log
 from broadcasting.webhooks.attempts import attempt, hang_up, loop, next_wait, report
 from broadcasting.webhooks.bodies import Delivery, event_text, lanes_of
-from broadcasting.webhooks.lanes import Lane, Waiting
+from broadcasting.webhooks.lanes import Lane, Waiting, make_room
 
 logger = logging.getLogger("broadcasting.webhooks")
 
@@ -157,15 +157,10 @@ class Office:
             return True
         self._displaced += 1
         self._warn_of_flood()
-        own = len(lane.waiting)
-        # Who has an equal share already loses its own, without a search for who has most.
-        if self._lanes and own * len(self._lanes) < self.waiting:
-            fullest = max(self._lanes.values(), key=lambda other: len(other.waiting))
-            if len(fullest.waiting) > max(1, own):
-                fullest.waiting.pop()
-                self.waiting -= 1
-                return True
-        return False
+        if not make_room(self._lanes.values(), lane, self.waiting):
+            return False
+        self.waiting -= 1
+        return True
 
     def _warn_of_flood(self) -> None:
         if not self._is_full:  # once, not for each of a flood
