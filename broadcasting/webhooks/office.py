@@ -32,6 +32,10 @@ from broadcasting.webhooks.lanes import Lane, Waiting, make_room
 
 logger = logging.getLogger("broadcasting.webhooks")
 
+INBOX: Final = 10_000
+"""Events, if not ``MAX_WAITING``, that may be on their way to the lanes, where room is shared: a
+burst for one endpoint must not be in the way of the others' before."""
+
 EXIT_SECONDS: Final = 2.0
 """How long a process that exits without ASGI lifespan waits for what is under way."""
 
@@ -88,7 +92,7 @@ class Office:
         )
 
     def tell(self, occurrence: Occurrence) -> None:
-        if len(self._inbox) >= _settings().max_waiting:
+        if len(self._inbox) >= max(INBOX, _settings().max_waiting):
             self._untaken += 1
             self._warn_of_flood()
             return
