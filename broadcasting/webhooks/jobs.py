@@ -141,7 +141,7 @@ def _deliver(row: WebhookDelivery) -> bool:
 def target_of(row: WebhookDelivery) -> tuple[Application, Webhook] | str:
     """Return application and endpoint of ``row`` as they are configured now, or why not."""
     application = get_applications().by_id(row.app_id)
-    webhook = application and endpoint_of(application, row.lane, row.url)
+    webhook = None if application is None else endpoint_of(application, row.lane, row.url)
     if application is None or webhook is None:
         return NO_ENDPOINT
     return (application, webhook) if application.enabled else DISABLED
