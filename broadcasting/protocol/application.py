@@ -78,6 +78,9 @@ class Application:
     max_message_size: int = 65_536
     """Bytes of one frame from a client; a longer one ends the socket with 1009."""
 
+    max_channels_per_connection: int | None = 10_000
+    """Channels that one socket may be in at once; ``None`` for no limit, as Pusher has it."""
+
     max_event_payload_kb: int = 10
     """Kilobytes (1,024 bytes) of an event's ``data``, counted as UTF-8."""
 

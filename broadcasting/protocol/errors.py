@@ -182,6 +182,13 @@ class WatchlistTooLong(ProtocolError):
     message = "The watchlist is too long"
 
 
+class TooManyChannels(SubscriptionRefused):
+    code = 4100
+    kind = "LimitReached"
+    status = 4100
+    message = "This connection is in as many channels as it may"
+
+
 class ClientEventRefused(ProtocolError):
     code = 4301
     message = "Client event rejected"

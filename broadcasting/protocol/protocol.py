@@ -46,7 +46,10 @@ class User:
     id: str
     info: Any = None
     watchlist: tuple[str, ...] = ()
-    """The ids of users whose coming and going this one wants to know."""
+    """The ids of users whose coming and going this one wants to know; ``MAX_WATCHLIST`` at most."""
+
+    watchlist_was_cut: bool = False
+    """Whether there were more."""
 
 
 def check_version(version: str | None) -> None:
@@ -78,6 +81,7 @@ class Protocol:
         "application",
         "authorized",
         "last_seen",
+        "opened_at",
         "pinged_at",
         "socket_id",
         "subscriptions",
@@ -87,6 +91,7 @@ class Protocol:
     def __init__(self, application: Application, socket_id: str, now: float) -> None:
         self.application = application
         self.socket_id = socket_id
+        self.opened_at = now
         self.last_seen = now
         self.pinged_at: float | None = None
         self.subscriptions: dict[str, Member | None] = {}
@@ -126,6 +131,7 @@ class Protocol:
             return None
         if not is_channel_name(channel, self.application.max_channel_name_length):
             raise errors.InvalidChannel(channel=channel[: self.application.max_channel_name_length])
+        self._check_room(channel)
         kind = kind_of(channel)
         if not kind.guarded:
             return None
@@ -164,6 +170,12 @@ class Protocol:
         member = self.subscriptions[message.channel]
         return member.user_id if member else None
 
+    def is_unauthorized(self, now: float) -> bool:
+        """Whether the application wants to know whose the peer is, and has waited long enough."""
+        application = self.application
+        demanded = application.enable_user_authentication and not self.authorized
+        return demanded and now - self.opened_at >= application.user_authentication_timeout
+
     def needs_ping(self, now: float, activity_timeout: float) -> bool:
         """Whether the peer has been silent for so long that the server should ask."""
         return self.pinged_at is None and now - self.last_seen >= activity_timeout
@@ -193,6 +205,14 @@ class Protocol:
         if self._whispers is None:
             self._whispers = TokenBucket(limit, now)
         return self._whispers.allow(now)
+
+    def _check_room(self, channel: str) -> None:
+        limit = self.application.max_channels_per_connection
+        is_full = limit is not None and len(self.subscriptions) >= limit
+        if is_full and channel not in self.subscriptions:
+            raise errors.TooManyChannels(
+                f"This connection is in {limit} channels, as many as it may", channel=channel
+            )
 
     def _check_own(self, channel: str) -> None:
         if self.user is None or user_of(channel) != self.user.id:
@@ -242,7 +262,13 @@ def _read_user(user_data: str) -> User:
     watchlist = data.get("watchlist") or ()
     if not isinstance(watchlist, list | tuple) or not all(map(is_user_id, watchlist)):
         raise errors.SigninRefused("'watchlist' of user_data must be a list of user ids")
-    return User(id=user_id, info=data.get("user_info"), watchlist=tuple(dict.fromkeys(watchlist)))
+    watched = tuple(dict.fromkeys(watchlist))
+    return User(
+        id=user_id,
+        info=data.get("user_info"),
+        watchlist=watched[:MAX_WATCHLIST],
+        watchlist_was_cut=len(watched) > MAX_WATCHLIST,
+    )
 
 
 def _size(data: Any) -> int:

@@ -15,14 +15,18 @@ V = TypeVar("V")
 
 
 class ExpiringMap(Generic[K, V]):
-    """At most ``limit`` entries; the oldest go first when there are more."""
+    """Entries of ``limit`` weight at most; the oldest go first when there are more."""
 
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, limit: int, clock: Callable[[], float], weigh: Callable[[V], int] = lambda _: 1
+    ) -> None:
         self.evicted = 0
         """Entries that went before their time."""
 
         self._limit = limit
         self._clock = clock
+        self._weigh = weigh
+        self._weight = 0
         self._lock = ForkSafeLock()
         # In the order in which they were put, which is nearly that of their ends.
         self._entries: dict[K, tuple[V, float]] = {}
@@ -54,17 +58,23 @@ class ExpiringMap(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Keep nothing; harmless when nothing was kept."""
         with self._lock:
-            self._entries.pop(key, None)
+            self._remove(key)
 
     def _put(self, key: K, value: V, now: float, ttl: float) -> None:
-        self._entries.pop(key, None)
+        self._remove(key)
         self._entries[key] = (value, now + ttl)
+        self._weight += self._weigh(value)
         # A few each time, so that nobody ever waits for a great cleaning.
         for _ in range(2):
             oldest = next(iter(self._entries))
             if self._entries[oldest][1] > now:
                 break
-            del self._entries[oldest]
-        if len(self._entries) > self._limit:
-            del self._entries[next(iter(self._entries))]
+            self._remove(oldest)
+        while self._weight > self._limit:
+            self._remove(next(iter(self._entries)))
             self.evicted += 1
+
+    def _remove(self, key: K) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._weight -= self._weigh(entry[0])

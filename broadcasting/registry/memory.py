@@ -17,6 +17,9 @@ from broadcasting.protocol.protocol import Member
 from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
 from broadcasting.registry.expiring import ExpiringMap
 
+OVERHEAD = 512
+"""Bytes that a kept frame takes beside its text, about."""
+
 Sockets = dict[str, Member | None]
 Users = dict[str, dict[str, Any]]
 """User id to that user's sockets with their user info."""
@@ -25,11 +28,12 @@ Users = dict[str, dict[str, Any]]
 class MemoryRegistry(BaseRegistry):
     """Plain dictionaries; socket ids in the order they joined, the newest last.
 
-    ``OPTIONS``: ``max_cached``, how many cache channels' frames and idempotency keys are kept
-    at once (100,000 of each); beyond that the oldest go first, and are counted.
+    ``OPTIONS``, each for one application: ``max_cached_bytes``, what the frames of cache
+    channels may take (64 MB); ``max_keys``, how many idempotency keys are kept at once
+    (100,000). Beyond that its oldest go first, and are counted.
     """
 
-    known_options: ClassVar[frozenset[str] | None] = frozenset({"max_cached"})
+    known_options: ClassVar[frozenset[str] | None] = frozenset({"max_cached_bytes", "max_keys"})
     crosses_processes: ClassVar[bool] = False
     waits: ClassVar[bool] = False
 
@@ -39,14 +43,17 @@ class MemoryRegistry(BaseRegistry):
         self._users: dict[str, dict[str, Users]] = defaultdict(dict)
         self._connections: dict[str, set[str]] = defaultdict(set)
         self._signed_in: dict[str, dict[str, set[str]]] = defaultdict(dict)
-        limit = options.get("max_cached", 100_000)
-        self._frames = ExpiringMap[tuple[str, str], Cached](limit, time.monotonic)
-        self._claims = ExpiringMap[tuple[str, str], None](limit, time.monotonic)
+        self._max_bytes: int = options.get("max_cached_bytes", 67_108_864)
+        self._max_keys: int = options.get("max_keys", 100_000)
+        # Each application has a bound of its own: nobody's events are another's to push out.
+        self._frames: dict[str, ExpiringMap[str, Cached]] = {}
+        self._claims: dict[str, ExpiringMap[str, None]] = {}
 
     @property
     def evicted(self) -> int:
         """Frames and keys that went before their time, since there were too many."""
-        return self._frames.evicted + self._claims.evicted
+        frames = sum(kept.evicted for kept in self._frames.values())
+        return frames + sum(kept.evicted for kept in self._claims.values())
 
     async def join(
         self,
@@ -137,20 +144,30 @@ class MemoryRegistry(BaseRegistry):
         return frozenset(user_ids) & self._signed_in[app_id].keys()
 
     def remember(self, app_id: str, channel: str, last: Cached) -> None:
-        self._frames.put((app_id, channel), last, last.ttl)
+        frames = self._frames.get(app_id)
+        if frames is None:
+            # From any thread: of two that come first, one makes it.
+            new = ExpiringMap[str, Cached](self._max_bytes, time.monotonic, _weight)
+            frames = self._frames.setdefault(app_id, new)
+        frames.put(channel, last, last.ttl)
 
     async def aremember(self, app_id: str, channel: str, last: Cached) -> None:
         self.remember(app_id, channel, last)
 
     async def recall(self, app_id: str, channel: str) -> Cached | None:
-        found = self._frames.get((app_id, channel))
+        frames = self._frames.get(app_id)
+        found = None if frames is None else frames.get(channel)
         return None if found is None else replace(found[0], ttl=found[1])
 
     async def claim(self, app_id: str, key: str, ttl: float) -> bool:
-        return self._claims.add((app_id, key), None, ttl)
+        keys = self._claims.get(app_id)
+        if keys is None:
+            keys = self._claims[app_id] = ExpiringMap(self._max_keys, time.monotonic)
+        return keys.add(key, None, ttl)
 
     async def release(self, app_id: str, key: str) -> None:
-        self._claims.drop((app_id, key))
+        if app_id in self._claims:
+            self._claims[app_id].drop(key)
 
     def _occupancy(self, app_id: str, channel: str) -> Occupancy:
         return Occupancy(
@@ -167,6 +184,10 @@ class MemoryRegistry(BaseRegistry):
         if not users:
             del self._users[app_id][channel]
         return True
+
+
+def _weight(last: Cached) -> int:
+    return len(last.frame) + OVERHEAD
 
 
 def _infos(users: Users) -> dict[str, Any]:

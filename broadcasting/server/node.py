@@ -20,7 +20,6 @@ from broadcasting.conf import ServerSettings, get_settings, on_change
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.errors import (
-    NotAuthorizedInTime,
     OverCapacity,
     Reconnect,
     Terminated,
@@ -40,6 +39,9 @@ from broadcasting.server.sweep import Sweep
 from broadcasting.server.users import Users
 
 logger = logging.getLogger("broadcasting.server")
+
+LEAVES_A_TURN = 200
+"""Channels that a socket which ends leaves before the others have their turn."""
 
 
 class Node:
@@ -66,6 +68,7 @@ class Node:
         """Applications whose control topic is joined."""
 
         self._listening: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
         self._sweep = Sweep(self)
 
     def now(self) -> float:
@@ -133,31 +136,17 @@ class Node:
         )
         self._sweep.wake(application)
         self.hear_all()
-        if application.enable_user_authentication:
-            timeout = application.user_authentication_timeout
-            self.loop.call_later(timeout, self._check_authorized, connection.socket_id)
         self.reporter.connected(application, connection.socket_id)
 
     async def disconnect(self, connection: Connection) -> None:
         """Forget ``connection`` and everything it joined; harmless when repeated."""
         if self.connections.pop(connection.socket_id, None) is None:
             return
-        protocol = connection.protocol
-        application = protocol.application
-        self._per_application[application.id] -= 1
-        for channel in tuple(protocol.subscriptions):
-            try:
-                await self.subscriptions.leave(connection, channel)
-            except Exception:  # the others must not keep a ghost because of one
-                self.counters.failures += 1
-                logger.exception("%s could not leave a channel", connection.socket_id)
-        try:
-            await self.users.sign_out(connection)
-            await self.registry.disconnect(application.id, connection.socket_id)
-        except Exception:
-            self.counters.failures += 1
-            logger.exception("%s could not be forgotten", connection.socket_id)
-        self.reporter.disconnected(application, connection.socket_id)
+        forgetting = self.loop.create_task(self._forget(connection))
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
+        # A server that cuts the consumer short must not cut this short: that would make ghosts.
+        await asyncio.shield(forgetting)
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
@@ -175,6 +164,26 @@ class Node:
     def finish(self) -> None:
         """State what waited for a return: the sockets are gone, and the node with them."""
         self.reporter.close()
+
+    async def _forget(self, connection: Connection) -> None:
+        protocol = connection.protocol
+        application = protocol.application
+        self._per_application[application.id] -= 1
+        for number, channel in enumerate(tuple(protocol.subscriptions), 1):
+            if number % LEAVES_A_TURN == 0:
+                await asyncio.sleep(0)  # others have things to say, too
+            try:
+                await self.subscriptions.leave(connection, channel)
+            except Exception:  # the others must not keep a ghost because of one
+                self.counters.failures += 1
+                logger.exception("%s could not leave a channel", connection.socket_id)
+        try:
+            await self.users.sign_out(connection)
+            await self.registry.disconnect(application.id, connection.socket_id)
+        except Exception:
+            self.counters.failures += 1
+            logger.exception("%s could not be forgotten", connection.socket_id)
+        self.reporter.disconnected(application, connection.socket_id)
 
     def _obey(self, envelope: Envelope) -> None:
         """Do what a control envelope asks."""
@@ -209,13 +218,6 @@ class Node:
         self.reporter.subscription_count(application, channel, count)
         frame = Frame(messages.subscription_count(channel, count))
         self.hub.send((application.id, channel), frame)
-
-    def _check_authorized(self, socket_id: str) -> None:
-        connection = self.connections.get(socket_id)
-        if connection is None or connection.protocol.authorized or connection.closing:
-            return
-        self.counters.unauthorized_closed += 1
-        connection.refuse(NotAuthorizedInTime())
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}

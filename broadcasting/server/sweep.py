@@ -14,6 +14,7 @@ from broadcasting.protocol import messages
 from broadcasting.protocol.errors import (
     ApplicationDisabled,
     HandshakeRefused,
+    NotAuthorizedInTime,
     PongTimeout,
     UnknownApplication,
 )
@@ -40,7 +41,10 @@ class Sweep:
 
     def wake(self, application: Application) -> None:
         """Look from now on: a socket of ``application`` has come."""
-        self._known.setdefault(application.id, application)
+        if application.id not in self._known:
+            # It may be in more of a hurry than those before it.
+            self.stop()
+            self._known[application.id] = application
         if self._timer is None:
             self._schedule()
 
@@ -52,7 +56,12 @@ class Sweep:
 
     def _schedule(self) -> None:
         settings = self._node.settings
-        shortest = min(settings.activity_timeout, settings.pong_timeout)
+        hurries = [
+            application.user_authentication_timeout
+            for application in self._known.values()
+            if application.enable_user_authentication
+        ]
+        shortest = min(settings.activity_timeout, settings.pong_timeout, *hurries)
         self._timer = self._node.loop.call_later(min(shortest / 4, LONGEST), self._look)
 
     def _look(self) -> None:
@@ -69,6 +78,10 @@ class Sweep:
 
     def _check_liveness(self, connection: Connection, now: float) -> None:
         protocol, settings = connection.protocol, self._node.settings
+        if protocol.is_unauthorized(now):
+            self._node.counters.unauthorized_closed += 1
+            connection.refuse(NotAuthorizedInTime())
+            return
         control = connection.control
         if control is not None and control.heard_at is not None:
             protocol.hear(control.heard_at)

@@ -15,6 +15,9 @@ from broadcasting.server.hub import Topic
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
 
+MAX_LOOKS = 5
+"""At who is online, for one watcher: on a busy site somebody always comes or goes."""
+
 
 class Users:
     """The sockets of each user, and what users are told of one another."""
@@ -22,6 +25,8 @@ class Users:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._sockets: dict[tuple[str, str], dict[Connection, None]] = {}
+        self._changes = 0
+        """How often somebody came online or went."""
 
     async def sign_in(self, connection: Connection, message: Signin) -> None:
         """Let ``connection`` belong to a user. Raises SigninRefused, BackplaneUnavailable."""
@@ -79,27 +84,38 @@ class Users:
 
     async def _watch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id
-        watched = user.watchlist[:MAX_WATCHLIST]
+        watched = user.watchlist
         for user_id in watched:
             self._node.hub.join(_watching(app_id, user_id), connection)
         if watched:
-            online = await self._node.registry.online(app_id, watched)
+            online = await self._online(app_id, watched)
             connection.reply_text(
                 messages.watchlist_events(
                     online=[one for one in watched if one in online],
                     offline=[one for one in watched if one not in online],
                 )
             )
-        if len(user.watchlist) > MAX_WATCHLIST:
+        if user.watchlist_was_cut:
             problem = WatchlistTooLong(f"Only the first {MAX_WATCHLIST} users are watched")
             connection.reply_text(messages.error(problem))
 
+    async def _online(self, app_id: str, watched: tuple[str, ...]) -> frozenset[str]:
+        """Return who is online, asked again if that changed while a registry took its time."""
+        online: frozenset[str] = frozenset()
+        for _ in range(MAX_LOOKS):
+            changes = self._changes
+            online = await self._node.registry.online(app_id, watched)
+            if changes == self._changes:
+                break
+        return online
+
     def _unwatch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id
-        for user_id in user.watchlist[:MAX_WATCHLIST]:
+        for user_id in user.watchlist:
             self._node.hub.leave(_watching(app_id, user_id), connection)
 
     def _tell_watchers(self, app_id: str, user_id: str, *, online: bool) -> None:
+        self._changes += 1
         topic = _watching(app_id, user_id)
         if not self._node.hub.count(topic):
             return

@@ -37,6 +37,7 @@ EVERYTHING: dict[str, Any] = {
     "encryption_master_key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     "webhooks": ({"url": "https://example.com/hook"},),
     "max_message_size": 1,
+    "max_channels_per_connection": 12,
     "max_event_payload_kb": 2,
     "max_event_name_length": 3,
     "max_channel_name_length": 4,

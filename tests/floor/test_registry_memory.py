@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from broadcasting.registry import BaseRegistry, Cached
-from broadcasting.registry.memory import MemoryRegistry
+from broadcasting.registry.memory import OVERHEAD, MemoryRegistry
 from tests.floor.registry_contract import RegistryContract, member
 
 
@@ -30,15 +30,29 @@ class TestMemoryRegistry(RegistryContract):
         assert not any(of_application for part in kept for of_application in part.values())
 
     async def test_the_oldest_frames_go_when_there_are_too_many(self) -> None:
-        registry = MemoryRegistry({"max_cached": 2})
+        registry = MemoryRegistry({"max_cached_bytes": 2 * (OVERHEAD + 1)})
+        registry.remember("other", "cache-0", Cached(frame="x", id="x", ttl=60))
         for number in range(3):
             last = Cached(frame=str(number), id=str(number), ttl=60)
             registry.remember("app", f"cache-{number}", last)
         assert await registry.recall("app", "cache-0") is None
+        assert await registry.recall("other", "cache-0") is not None
         assert registry.evicted == 1
         assert [await registry.recall("app", f"cache-{n}") is not None for n in (1, 2)] == [
             True
         ] * 2
+
+    async def test_a_key_that_was_given_back_makes_room(self) -> None:
+        registry = MemoryRegistry({"max_keys": 2})
+        for key in "abc":
+            assert await registry.claim("app", key, 60)
+            await registry.release("app", key)
+        assert registry.evicted == 0
+        for key in "abc":
+            assert await registry.claim("app", key, 60)
+        assert registry.evicted == 1
+        assert await registry.claim("app", "a", 60)
+        assert not await registry.claim("app", "c", 60)
 
     def test_a_join_is_one_step_of_the_event_loop(self) -> None:
         """The node counts on it: nothing may come between a join and its answer."""

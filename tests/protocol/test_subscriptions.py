@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from broadcasting.protocol.errors import InvalidChannel, InvalidMember, SubscriptionRefused
+from broadcasting.protocol.errors import (
+    InvalidChannel,
+    InvalidMember,
+    SubscriptionRefused,
+    TooManyChannels,
+)
 from broadcasting.protocol.messages import Subscribe
 from broadcasting.protocol.protocol import Member, Protocol
 from broadcasting.protocol.signing import authorization, channel_text
@@ -238,3 +243,16 @@ class TestMembers:
                 signed(protocol, "presence-c", '{"user_id":"1","user_info":{"x":1e999}}')
             )
         assert problem.value.channel == "presence-c"
+
+
+def test_a_connection_is_in_so_many_channels_at_most(connect: MakeProtocol) -> None:
+    protocol = connect(max_channels_per_connection=2)
+    for channel in ("a", "b"):
+        protocol.authorize(Subscribe(channel=channel))
+        protocol.subscriptions[channel] = None
+    with pytest.raises(TooManyChannels) as refused:
+        protocol.authorize(Subscribe(channel="c"))
+    assert (refused.value.kind, refused.value.channel) == ("LimitReached", "c")
+    protocol.authorize(Subscribe(channel="a"))
+    del protocol.subscriptions["a"]
+    protocol.authorize(Subscribe(channel="c"))

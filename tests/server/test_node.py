@@ -12,10 +12,11 @@ from broadcasting.backplanes.base import Subscription
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol.protocol import Member
 from broadcasting.registry import Left
+from broadcasting.registry.memory import MemoryRegistry
 from broadcasting.server import node as nodes
 from broadcasting.server.connection import Frame
 from broadcasting.server.interests import Interests
-from broadcasting.server.node import Node, get_node
+from broadcasting.server.node import LEAVES_A_TURN, Node, get_node
 from broadcasting.testing.client import PusherClient
 from tests.server.fakes import FakeSocket, StalledSocket, connection
 from tests.testapp.events import Ticked
@@ -127,3 +128,43 @@ def test_other_settings_make_another_node():
         client.subscribe("ticker")
         Ticked(7).dispatch()
         assert client.receive().data == {"number": 7}
+
+
+async def test_who_leaves_many_channels_lets_others_speak():
+    node, many = get_node(), LEAVES_A_TURN * 3
+    gone = connection(FakeSocket(), "1.1")
+    await node.connect(gone)
+    for number in range(many):
+        await node.subscriptions.enter(gone, f"c{number}")
+    turns = 0
+    leaving = asyncio.create_task(node.disconnect(gone))
+    while not leaving.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 3
+    assert await node.registry.channels("app") == {}
+
+
+async def test_a_goodbye_is_not_cut_short_with_its_consumer():
+    """A registry that waits, and a server that cancels whoever waits for it."""
+
+    class Slow(MemoryRegistry):
+        async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
+            await asyncio.sleep(0.001)
+            return await super().leave(app_id, channel, socket_id)
+
+    node = get_node()
+    node.registry = Slow({})
+    gone = connection(FakeSocket(), "1.1")
+    await node.connect(gone)
+    for channel in ("a", "b", "c"):
+        await node.subscriptions.enter(gone, channel)
+    consumer = asyncio.create_task(node.disconnect(gone))
+    await asyncio.sleep(0)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+    async with asyncio.timeout(5):
+        await asyncio.gather(*node._forgetting)
+    assert await node.registry.channels("app") == {}
+    assert [node.hub.count(("app", channel)) for channel in "abc"] == [0, 0, 0]

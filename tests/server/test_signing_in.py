@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from broadcasting.backplanes import Envelope, control
 from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.signing import authorization, user_text
+from broadcasting.registry.memory import MemoryRegistry
 from broadcasting.server.connection import Connection
 from broadcasting.server.node import Node, get_node
 from tests.server.fakes import APPLICATION, FakeSocket, connection
@@ -66,3 +70,36 @@ async def test_a_control_envelope_of_another_version_is_ignored(caplog: pytest.L
         node.receive(Envelope(app_id="app", channel="#control", frame=frame, kind="control"))
     assert node.counters.unreadable == before + 4
     assert "Ignored a control envelope" in caplog.text
+
+
+async def test_a_watcher_is_not_told_what_is_no_longer_true():
+    """152: somebody comes online while a registry takes its time."""
+    looked = asyncio.Event()
+
+    class Slow(MemoryRegistry):
+        async def online(self, app_id: str, user_ids: Iterable[str]) -> frozenset[str]:
+            found = await super().online(app_id, user_ids)
+            looked.set()
+            await asyncio.sleep(0.001)
+            return found
+
+    node = get_node()
+    node.registry = Slow({})
+    watching = connection(FakeSocket(), "1.1")
+    watching.protocol.adopt(replace(APPLICATION, enable_watchlist_events=True))
+    socket = FakeSocket()
+    watching._asgi_send = socket.send
+    await node.connect(watching)
+    watcher = asyncio.create_task(
+        node.users.sign_in(watching, signin("1.1", "ada", watchlist=["bob"]))
+    )
+    await looked.wait()
+    watched = connection(FakeSocket(), "2.2")
+    watched.protocol.adopt(watching.protocol.application)
+    await node.connect(watched)
+    await node.users.sign_in(watched, signin("2.2", "bob"))
+    await watcher
+    last = json.loads(socket.texts[-1])
+    assert json.loads(last["data"]) == {"events": [{"name": "online", "user_ids": ["bob"]}]}
+    await node.disconnect(watching)
+    await node.disconnect(watched)

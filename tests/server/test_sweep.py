@@ -96,6 +96,31 @@ async def test_a_connection_must_say_in_time_whose_it_is(monkeypatch: pytest.Mon
         await member.asubscribe("ticker")
 
 
+async def test_a_demand_that_is_given_up_ends_nobody(monkeypatch: pytest.MonkeyPatch):
+    """156, as the application says now."""
+    hasty = replace(KNOWN, enable_user_authentication=True, user_authentication_timeout=0.2)
+    become(monkeypatch, hasty)
+    async with PusherClient() as guest:
+        (connection,) = get_node().connections.values()
+        become(monkeypatch, KNOWN)
+        async with asyncio.timeout(5):
+            while connection.protocol.application != KNOWN:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.3)  # the time that it would have had
+        await guest.asubscribe("ticker")
+
+
+async def test_a_demand_that_is_new_counts_for_open_sockets_too(monkeypatch: pytest.MonkeyPatch):
+    """156, as the application says now."""
+    async with PusherClient() as guest:
+        hasty = replace(KNOWN, enable_user_authentication=True, user_authentication_timeout=0.01)
+        become(monkeypatch, hasty)
+        assert (await guest.areceive()).event == "pusher:error"
+        with pytest.raises(SocketClosed) as closed:
+            await guest.areceive()
+        assert closed.value.code == 4009
+
+
 def member_auth(client: PusherClient) -> str:
     from broadcasting.protocol.signing import authorization, channel_text
 
