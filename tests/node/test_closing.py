@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tests.live import Server
+from tests.conformance.caller import Caller
+from tests.live import PATIENCE, Server
 from tests.node.closing import closing
 from tests.node.conftest import Clients
 
@@ -52,5 +55,10 @@ def test_an_application_that_is_full(server: Server, clients: Clients) -> None:
     assert not second.seen("connecting_in")
     # It is up to the page, and then there is a place.
     first.close()
+    one = Caller(server, "one", "one-key", "one-secret")
+    deadline = time.monotonic() + PATIENCE
+    while one.get("connections").body != {"connections": 0}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # nothing tells when the server has forgotten a socket
     second.do("connect")
     second.connected()
