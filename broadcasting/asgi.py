@@ -115,6 +115,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         elif message["type"] == "lifespan.shutdown":
             node = get_node()
             await node.stop()
+            await node.settled(get_settings().publish_timeout)
             node.finish()
             await _let_observers_finish()
             await send({"type": "lifespan.shutdown.complete"})

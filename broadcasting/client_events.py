@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property, partial
-from inspect import isawaitable
+from inspect import isawaitable, unwrap
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -87,7 +87,7 @@ class HandlerEntry:
             return False
         if self.handler == other.handler:
             return True
-        own, new = (getattr(entry.handler, "__code__", None) for entry in (self, other))
+        own, new = (getattr(unwrap(entry.handler), "__code__", None) for entry in (self, other))
         # Whatever one loading of a module makes of a function has the very same code.
         return own is not None and own is not new and _place(own) == _place(new)
 
@@ -103,7 +103,9 @@ class HandlerEntry:
 
 
 def _place(code: Any) -> tuple[Any, ...]:
-    return tuple(getattr(code, name, None) for name in ("co_filename", "co_firstlineno", "co_name"))
+    # With what it does, since one line may hold two lambdas.
+    names = ("co_filename", "co_firstlineno", "co_name", "co_code", "co_consts", "co_names")
+    return tuple(getattr(code, name, None) for name in names)
 
 
 async def _finish(awaitable: Awaitable[Any]) -> Any:

@@ -88,7 +88,9 @@ class Serial:
                     "The newest %s are dropped: %s others wait", self._what, self._max_waiting
                 )
             return False
-        self._is_full = False
+        # Not with each place that becomes free in a flood.
+        if self._is_full and self._waiting.qsize() <= self._max_waiting // 2:
+            self._is_full = False
         return True
 
     def flush(self, timeout: float) -> bool:

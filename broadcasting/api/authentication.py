@@ -96,7 +96,9 @@ def _paths(scope: Scope, prefix: str) -> Iterator[str]:
     """Yield what a library may have taken for the path."""
     raw = raw_path(scope)
     seen = set()
-    for path in (raw, scope["path"]):
+    # Decoded once more, it would be a signature of another path.
+    readings = (raw,) if "%" in scope["path"] else (raw, scope["path"])
+    for path in readings:
         local = path.removeprefix(scope.get("root_path", ""))
         for candidate in (path, local, local.removeprefix(prefix)):
             if candidate not in seen:

@@ -80,8 +80,8 @@ class Protocol:
         "_whispers",
         "application",
         "authorized",
+        "demanded_at",
         "last_seen",
-        "opened_at",
         "pinged_at",
         "socket_id",
         "subscriptions",
@@ -91,7 +91,9 @@ class Protocol:
     def __init__(self, application: Application, socket_id: str, now: float) -> None:
         self.application = application
         self.socket_id = socket_id
-        self.opened_at = now
+        self.demanded_at = now
+        """Since when the application waits to be told whose this connection is."""
+
         self.last_seen = now
         self.pinged_at: float | None = None
         self.subscriptions: dict[str, Member | None] = {}
@@ -101,8 +103,10 @@ class Protocol:
 
         self._whispers: TokenBucket | None = None
 
-    def adopt(self, application: Application) -> None:
+    def adopt(self, application: Application, now: float) -> None:
         """Go on under what changed of the application: its limits, switches and secrets."""
+        if not self.application.enable_user_authentication:
+            self.demanded_at = now  # who came before it was demanded has its time, too
         self.application = application
         self._whispers = None
 
@@ -174,7 +178,7 @@ class Protocol:
         """Whether the application wants to know whose the peer is, and has waited long enough."""
         application = self.application
         demanded = application.enable_user_authentication and not self.authorized
-        return demanded and now - self.opened_at >= application.user_authentication_timeout
+        return demanded and now - self.demanded_at >= application.user_authentication_timeout
 
     def needs_ping(self, now: float, activity_timeout: float) -> bool:
         """Whether the peer has been silent for so long that the server should ask."""

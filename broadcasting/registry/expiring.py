@@ -6,6 +6,7 @@ It is told the time by a clock, and knows nothing of what it keeps.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Generic, TypeVar
 
 from broadcasting.forking import ForkSafeLock
@@ -62,11 +63,13 @@ class ExpiringMap(Generic[K, V]):
 
     def _put(self, key: K, value: V, now: float, ttl: float) -> None:
         self._remove(key)
+        if self._weigh(value) > self._limit:
+            self.evicted += 1  # and not all the others for it
+            return
         self._entries[key] = (value, now + ttl)
         self._weight += self._weigh(value)
         # A few each time, so that nobody ever waits for a great cleaning.
-        for _ in range(2):
-            oldest = next(iter(self._entries))
+        for oldest in tuple(islice(self._entries, 2)):
             if self._entries[oldest][1] > now:
                 break
             self._remove(oldest)

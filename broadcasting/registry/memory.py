@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from sys import getsizeof
 from typing import Any, ClassVar
 
 from broadcasting.protocol.errors import PresenceFull
@@ -52,8 +53,8 @@ class MemoryRegistry(BaseRegistry):
     @property
     def evicted(self) -> int:
         """Frames and keys that went before their time, since there were too many."""
-        frames = sum(kept.evicted for kept in self._frames.values())
-        return frames + sum(kept.evicted for kept in self._claims.values())
+        frames = sum(kept.evicted for kept in tuple(self._frames.values()))
+        return frames + sum(kept.evicted for kept in tuple(self._claims.values()))
 
     async def join(
         self,
@@ -162,7 +163,8 @@ class MemoryRegistry(BaseRegistry):
     async def claim(self, app_id: str, key: str, ttl: float) -> bool:
         keys = self._claims.get(app_id)
         if keys is None:
-            keys = self._claims[app_id] = ExpiringMap(self._max_keys, time.monotonic)
+            new = ExpiringMap[str, None](self._max_keys, time.monotonic)
+            keys = self._claims.setdefault(app_id, new)
         return keys.add(key, None, ttl)
 
     async def release(self, app_id: str, key: str) -> None:
@@ -187,7 +189,7 @@ class MemoryRegistry(BaseRegistry):
 
 
 def _weight(last: Cached) -> int:
-    return len(last.frame) + OVERHEAD
+    return getsizeof(last.frame) + OVERHEAD
 
 
 def _infos(users: Users) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class Connection:
 
     async def _write(self, sending: Any, waits_for: Any) -> None:
         try:
-            await _resume(sending, waits_for)
+            await finish(sending, waits_for)
             while self._outbox:
                 message, size = self._outbox.popleft()
                 self._outbox_bytes -= size
@@ -225,7 +225,7 @@ def _close_message(code: int, reason: str) -> Message:
 
 
 @types.coroutine
-def _resume(sending: Any, waits_for: Any) -> Generator[Any, Any, None]:
+def finish(sending: Any, waits_for: Any) -> Generator[Any, Any, None]:
     """Finish what was stepped by hand and waits for ``waits_for``."""
     while True:
         problem: BaseException | None = None

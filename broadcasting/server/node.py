@@ -27,7 +27,7 @@ from broadcasting.protocol.errors import (
 )
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.registry import Cached, get_registry
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection, Frame, finish
 from broadcasting.server.counters import Counters
 from broadcasting.server.counts import Counts
 from broadcasting.server.hub import Hub
@@ -113,12 +113,16 @@ class Node:
         if self.interests.selective and self._listening is None:
             self._listening = self.loop.create_task(self._hear_all())
 
+    def holds(self, app_id: str) -> int:
+        """Return how many sockets of an application are here."""
+        return self._per_application.get(app_id, 0)
+
     def check_capacity(self, protocol: Protocol) -> None:
         """Raise if this node cannot take one more socket for the application."""
         if self.draining:
             raise Reconnect
         application = protocol.application
-        held = self._per_application.get(application.id, 0)
+        held = self.holds(application.id)
         if application.capacity is not None and held >= application.capacity:
             raise OverCapacity
 
@@ -142,11 +146,23 @@ class Node:
         """Forget ``connection`` and everything it joined; harmless when repeated."""
         if self.connections.pop(connection.socket_id, None) is None:
             return
-        forgetting = self.loop.create_task(self._forget(connection))
-        self._forgetting.add(forgetting)
-        forgetting.add_done_callback(self._forgetting.discard)
+        self._per_application[connection.protocol.application.id] -= 1
+        forgetting = self._forget(connection).__await__()
+        try:
+            # Nearly always done in this one step, whatever becomes of the caller or of the loop.
+            waits_for = next(forgetting)
+        except StopIteration:
+            return
+        rest = self.loop.create_task(finish(forgetting, waits_for))
+        self._forgetting.add(rest)
+        rest.add_done_callback(self._forgetting.discard)
         # A server that cuts the consumer short must not cut this short: that would make ghosts.
-        await asyncio.shield(forgetting)
+        await asyncio.shield(rest)
+
+    async def settled(self, patience: float) -> None:
+        """Return once every socket that went is forgotten, or after ``patience`` seconds."""
+        if self._forgetting:
+            await asyncio.wait(self._forgetting, timeout=patience)
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
@@ -168,9 +184,8 @@ class Node:
     async def _forget(self, connection: Connection) -> None:
         protocol = connection.protocol
         application = protocol.application
-        self._per_application[application.id] -= 1
         for number, channel in enumerate(tuple(protocol.subscriptions), 1):
-            if number % LEAVES_A_TURN == 0:
+            if number % LEAVES_A_TURN == 0 and self.loop.is_running():
                 await asyncio.sleep(0)  # others have things to say, too
             try:
                 await self.subscriptions.leave(connection, channel)

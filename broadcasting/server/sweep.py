@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("broadcasting.server")
 
+SHORTEST_DEMAND = 1.0
+"""Seconds: a demand to sign in sooner than that is looked after as if it were so long."""
+
 LONGEST = 5.0
 """Seconds between two looks at most: also how late a changed application is noticed."""
 
@@ -42,9 +45,10 @@ class Sweep:
     def wake(self, application: Application) -> None:
         """Look from now on: a socket of ``application`` has come."""
         if application.id not in self._known:
+            self._known[application.id] = application
+        if application.enable_user_authentication and self._node.holds(application.id) == 1:
             # It may be in more of a hurry than those before it.
             self.stop()
-            self._known[application.id] = application
         if self._timer is None:
             self._schedule()
 
@@ -56,10 +60,11 @@ class Sweep:
 
     def _schedule(self) -> None:
         settings = self._node.settings
+        # One tenant's hurry is everybody's work, so it has a bound, and an end with its sockets.
         hurries = [
-            application.user_authentication_timeout
+            max(application.user_authentication_timeout, SHORTEST_DEMAND)
             for application in self._known.values()
-            if application.enable_user_authentication
+            if application.enable_user_authentication and self._node.holds(application.id)
         ]
         shortest = min(settings.activity_timeout, settings.pong_timeout, *hurries)
         self._timer = self._node.loop.call_later(min(shortest / 4, LONGEST), self._look)
@@ -136,7 +141,7 @@ class Sweep:
         elif not application.enabled:
             problem = ApplicationDisabled()
         else:
-            connection.protocol.adopt(application)
+            connection.protocol.adopt(application, self._node.now())
         if problem is not None:
             connection.refuse(problem)
         return problem is not None

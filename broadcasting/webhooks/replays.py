@@ -44,9 +44,20 @@ async def areplay(delivery: WebhookDelivery | UUID | str) -> WebhookDelivery:
     """See replay()."""
     row, target = await sync_to_async(_begin)(delivery)
     if target is not None:
-        trying = loop.submit(attempt(*target, str(row.uuid), row.body))
-        await sync_to_async(_end)(row, await asyncio.wrap_future(trying))
+        # Whoever waits for it may go away; what came of it is written down all the same.
+        trying = asyncio.ensure_future(_try(row, target))
+        _trying.add(trying)
+        trying.add_done_callback(_trying.discard)
+        await asyncio.shield(trying)
     return row
+
+
+async def _try(row: WebhookDelivery, target: tuple[Application, Webhook]) -> None:
+    outcome = loop.submit(attempt(*target, str(row.uuid), row.body))
+    await sync_to_async(_end)(row, await asyncio.wrap_future(outcome))
+
+
+_trying: set[asyncio.Task[None]] = set()
 
 
 def replay_later(delivery: WebhookDelivery) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from sys import getsizeof
+
 import pytest
 
 from broadcasting.registry import BaseRegistry, Cached
@@ -30,7 +32,7 @@ class TestMemoryRegistry(RegistryContract):
         assert not any(of_application for part in kept for of_application in part.values())
 
     async def test_the_oldest_frames_go_when_there_are_too_many(self) -> None:
-        registry = MemoryRegistry({"max_cached_bytes": 2 * (OVERHEAD + 1)})
+        registry = MemoryRegistry({"max_cached_bytes": 2 * (OVERHEAD + getsizeof("0"))})
         registry.remember("other", "cache-0", Cached(frame="x", id="x", ttl=60))
         for number in range(3):
             last = Cached(frame=str(number), id=str(number), ttl=60)

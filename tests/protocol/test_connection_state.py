@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from broadcasting.protocol.application import Application
@@ -147,3 +149,20 @@ class TestLiveness:
     def test_a_pong_that_nobody_asked_for_is_fine(self, connect: MakeProtocol) -> None:
         """34."""
         assert connect().receive(PONG, now=1) == Pong()
+
+
+class TestDemand:
+    def test_who_came_before_it_was_demanded_has_its_time(self, connect: MakeProtocol) -> None:
+        """156: Switched on while the connection is open."""
+        protocol = connect()
+        demanding = replace(
+            protocol.application, enable_user_authentication=True, user_authentication_timeout=30
+        )
+        assert not protocol.is_unauthorized(3_600)
+        protocol.adopt(demanding, 3_600)
+        assert not protocol.is_unauthorized(3_629)
+        assert protocol.is_unauthorized(3_630)
+        protocol.adopt(replace(demanding, capacity=7), 3_620)
+        assert protocol.is_unauthorized(3_630)
+        protocol.authorized = True
+        assert not protocol.is_unauthorized(3_700)

@@ -168,3 +168,16 @@ async def test_a_goodbye_is_not_cut_short_with_its_consumer():
         await asyncio.gather(*node._forgetting)
     assert await node.registry.channels("app") == {}
     assert [node.hub.count(("app", channel)) for channel in "abc"] == [0, 0, 0]
+
+
+async def test_a_place_is_free_as_soon_as_its_socket_goes():
+    """17: 4004 keeps clients away for good, so nobody may be told it without need."""
+    node = get_node()
+    gone = connection(FakeSocket(), "1.1")
+    await node.connect(gone)
+    await node.subscriptions.enter(gone, "c")
+    goodbye = node.disconnect(gone)
+    with pytest.raises(StopIteration):  # done in one step, with or without a loop that runs
+        goodbye.send(None)
+    assert node.holds("app") == 0
+    assert await node.registry.channels("app") == {}

@@ -86,7 +86,7 @@ async def test_a_watcher_is_not_told_what_is_no_longer_true():
     node = get_node()
     node.registry = Slow({})
     watching = connection(FakeSocket(), "1.1")
-    watching.protocol.adopt(replace(APPLICATION, enable_watchlist_events=True))
+    watching.protocol.adopt(replace(APPLICATION, enable_watchlist_events=True), 0.0)
     socket = FakeSocket()
     watching._asgi_send = socket.send
     await node.connect(watching)
@@ -95,7 +95,7 @@ async def test_a_watcher_is_not_told_what_is_no_longer_true():
     )
     await looked.wait()
     watched = connection(FakeSocket(), "2.2")
-    watched.protocol.adopt(watching.protocol.application)
+    watched.protocol.adopt(watching.protocol.application, 0.0)
     await node.connect(watched)
     await node.users.sign_in(watched, signin("2.2", "bob"))
     await watcher
