@@ -96,9 +96,7 @@ def _paths(scope: Scope, prefix: str) -> Iterator[str]:
     """Yield what a library may have taken for the path."""
     raw = raw_path(scope)
     seen = set()
-    # Decoded once more, it would be a signature of another path.
-    readings = (raw,) if "%" in scope["path"] else (raw, scope["path"])
-    for path in readings:
+    for path in (raw, scope["path"]):
         local = path.removeprefix(scope.get("root_path", ""))
         for candidate in (path, local, local.removeprefix(prefix)):
             if candidate not in seen:
