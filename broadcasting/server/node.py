@@ -147,13 +147,17 @@ class Node:
         if self.connections.pop(connection.socket_id, None) is None:
             return
         self._per_application[connection.protocol.application.id] -= 1
-        forgetting = self._forget(connection).__await__()
-        try:
-            # Nearly always done in this one step, whatever becomes of the caller or of the loop.
-            waits_for = next(forgetting)
-        except StopIteration:
-            return
-        rest = self.loop.create_task(finish(forgetting, waits_for))
+        forgetting = self._forget(connection)
+        if self.registry.waits:
+            rest = self.loop.create_task(forgetting)
+        else:
+            steps = forgetting.__await__()
+            try:
+                # Nearly always done in this one, whatever becomes of the caller or of the loop.
+                waits_for = next(steps)
+            except StopIteration:
+                return
+            rest = self.loop.create_task(finish(steps, waits_for))
         self._forgetting.add(rest)
         rest.add_done_callback(self._forgetting.discard)
         # A server that cuts the consumer short must not cut this short: that would make ghosts.
