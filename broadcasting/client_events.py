@@ -23,6 +23,7 @@ from asgiref.sync import async_to_sync
 from broadcasting.occurrences import Occurrence
 from broadcasting.protocol.application import Application
 from broadcasting.serial import Serial
+from broadcasting.wording import name_of
 
 logger = logging.getLogger("broadcasting.client_events")
 
@@ -66,8 +67,7 @@ class HandlerEntry:
     @property
     def name(self) -> str:
         """The dotted path of the function, for people."""
-        named: Any = self.handler if hasattr(self.handler, "__qualname__") else type(self.handler)
-        return f"{named.__module__}.{named.__qualname__}"
+        return name_of(self.handler)
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:

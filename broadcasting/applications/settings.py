@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from math import inf
 from typing import Any, TypeGuard
 
@@ -17,6 +15,8 @@ from django.utils.crypto import salted_hmac
 from broadcasting.applications import webhooks
 from broadcasting.applications.base import BaseApplications
 from broadcasting.protocol.application import Application
+from broadcasting.protocol.encryption import read_master_key
+from broadcasting.wording import unknown_keys
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.]{1,100}")
 _FIELDS = {f.name for f in fields(Application)}
@@ -87,10 +87,7 @@ def mistakes(entry: object) -> Iterator[str]:
             yield f"{key!r} must be a non-empty string"
         elif key != "secret" and not _IDENTIFIER.fullmatch(entry[key]):
             yield f"{key!r} may hold letters, digits, '_', '-' and '.' only"
-    for key in entry:
-        if key not in _FIELDS:
-            close = get_close_matches(str(key), _FIELDS, 1)
-            yield f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else "")
+    yield from unknown_keys(entry, _FIELDS)
     if not isinstance(entry.get("name", ""), str):
         yield "'name' must be a string"
     previous = entry.get("previous_secret")
@@ -104,20 +101,19 @@ def mistakes(entry: object) -> Iterator[str]:
     origins = entry.get("allowed_origins")
     if origins is not None and not _is_list_of(origins, str):
         yield "'allowed_origins' must be a list of strings"
-    if not is_master_key(entry.get("encryption_master_key")):
+    master_key = entry.get("encryption_master_key")
+    if master_key is not None and not _is_master_key(master_key):
         yield "'encryption_master_key' must be 32 bytes in base64, or None"
     yield from _number_mistakes(entry)
     yield from _webhook_mistakes(entry.get("webhooks", ()))
 
 
-def is_master_key(value: object) -> bool:
-    """Whether ``value`` is None or 32 bytes in base64, as Pusher's libraries take them."""
-    if value is None:
-        return True
+def _is_master_key(value: object) -> bool:
     try:
-        return isinstance(value, str) and len(b64decode(value, validate=True)) == 32
+        read_master_key(value if isinstance(value, str) else "")
     except ValueError:
         return False
+    return True
 
 
 def _number_mistakes(entry: Mapping[Any, Any]) -> Iterator[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from broadcasting.occurrences import WEBHOOK_NAMES
 from broadcasting.protocol.application import Webhook
+from broadcasting.wording import is_http_url, unknown_keys
 
 KEYS = ("url", "event_types", "filter", "headers")
 FILTERS = ("channel_name_starts_with", "channel_name_ends_with")
@@ -47,8 +47,8 @@ def mistakes(entry: object) -> Iterator[str]:
     if not isinstance(entry, Mapping):
         yield f"a webhook must be a dict, not {type(entry).__name__}"
         return
-    yield from _unknown(entry, KEYS)
-    if not _is_endpoint(entry.get("url")):
+    yield from unknown_keys(entry, KEYS)
+    if not is_http_url(entry.get("url")):
         yield "'url' must begin with http:// or https:// and name a host"
     types = entry.get("event_types")
     if types is not None and not _are_strings(types):
@@ -69,7 +69,7 @@ def _filter_mistakes(value: object) -> Iterator[str]:
     if not isinstance(value, Mapping):
         yield "'filter' must be a dict"
         return
-    yield from _unknown(value, FILTERS)
+    yield from unknown_keys(value, FILTERS)
     for name in FILTERS:
         if not isinstance(value.get(name, ""), str):
             yield f"{name!r} must be a string"
@@ -92,27 +92,9 @@ def _header_mistakes(value: object) -> Iterator[str]:
             yield f"the header {name!r} must be a string of printable ASCII without blanks around"
 
 
-def _unknown(entry: Mapping[Any, Any], known: tuple[str, ...]) -> Iterator[str]:
-    for key in entry:
-        if key not in known:
-            close = get_close_matches(str(key), known, 1)
-            yield f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else "")
-
-
-def _is_endpoint(url: object) -> bool:
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError for a port that is none
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
 def _are_credentials_twice(url: object, headers: object) -> bool:
     """Whether one of them would silently win over the other."""
-    if not _is_endpoint(url) or not isinstance(headers, Mapping):
+    if not is_http_url(url) or not isinstance(headers, Mapping):
         return False
     return "@" in urlsplit(str(url)).netloc and any(
         isinstance(name, str) and name.lower() == "authorization" for name in headers

@@ -22,6 +22,7 @@ from broadcasting.authorization.binding import Plan, make_plan
 from broadcasting.authorization.guards import Guard
 from broadcasting.authorization.patterns import InvalidPattern, Pattern, compile_pattern
 from broadcasting.protocol.names import ChannelKind
+from broadcasting.wording import name_of
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
@@ -69,8 +70,7 @@ class Route:
     @property
     def name(self) -> str:
         """The dotted path of the function or class, for people."""
-        named: Any = self.handler if hasattr(self.handler, "__qualname__") else type(self.handler)
-        return f"{named.__module__}.{named.__qualname__}"
+        return name_of(self.handler)
 
     # Late: path converters may be registered and annotations defined after the rule.
     @cached_property

@@ -27,6 +27,7 @@ from broadcasting.conf import get_settings
 from broadcasting.encoding import public_values
 from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
+from broadcasting.wording import name_of
 
 logger = logging.getLogger("broadcasting.authorization")
 
@@ -142,12 +143,6 @@ async def aidentify(
     return await sync_to_async(identify, thread_sensitive=True)(
         request, socket_id, identity=identity
     )
-
-
-def name_of(function: object) -> str:
-    """Return the dotted path of ``function``, for people."""
-    named: Any = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _identify(request: HttpRequest, socket_id: str, identity: Identity) -> Identification:

@@ -16,9 +16,10 @@ from django.urls import NoReverseMatch, reverse
 from broadcasting.authorization.guards import SESSION, Guard, find_guard
 from broadcasting.authorization.patterns import InvalidPattern
 from broadcasting.authorization.rules import routes
-from broadcasting.authorization.users import name_of, resolver
+from broadcasting.authorization.users import resolver
 from broadcasting.conf import get_settings
 from broadcasting.protocol.names import ChannelKind, base_name, is_channel_name, kind_of
+from broadcasting.wording import name_of
 
 _BRACES = re.compile(r"\{[^{}]*\}")
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -25,6 +24,7 @@ from broadcasting.conf.values import (
     Settings,
     WebhookSettings,
 )
+from broadcasting.wording import is_http_url
 
 __all__ = [
     "AuthorizationSettings",
@@ -209,12 +209,6 @@ def _plain(*types: type, test: Callable[[Any], bool] = lambda _: True) -> Callab
     return parse
 
 
-def _is_site(url: str) -> bool:
-    parts = urlsplit(url)
-    _ = parts.port  # raises ValueError for a port that is none
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
 def _positive(value: float) -> bool:
     return 0 < value < math.inf
 
@@ -237,7 +231,7 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "RESCUE": _switch,
     "SERVER": (_nested(ServerSettings), "a dict"),
     "SERVER.PUBLIC_URL": (
-        _plain(str, type(None), test=lambda v: v is None or _is_site(v)),
+        _plain(str, type(None), test=lambda v: v is None or is_http_url(v)),
         "a URL that begins with http:// or https://, or None",
     ),
     "SERVER.PATH": (

@@ -13,10 +13,10 @@ from dataclasses import replace
 from sys import getsizeof
 from typing import Any, ClassVar
 
+from broadcasting.expiring import ExpiringMap
 from broadcasting.protocol.errors import PresenceFull
 from broadcasting.protocol.protocol import Member
 from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
-from broadcasting.registry.expiring import ExpiringMap
 
 OVERHEAD = 512
 """Bytes that a kept frame takes beside its text, about."""

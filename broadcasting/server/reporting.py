@@ -11,11 +11,11 @@ import time
 from collections import deque
 from typing import Any
 
+from broadcasting.expiring import ExpiringMap
 from broadcasting.occurrences import Occurrence, is_wanted, tell
 from broadcasting.protocol import messages
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.messages import ClientEvent
-from broadcasting.registry.expiring import ExpiringMap
 
 CACHE_MISS_SECONDS = 1.0
 """However many subscribers find a cache channel empty, it is told once in this time."""
