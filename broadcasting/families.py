@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -47,6 +47,20 @@ class OneBackend(Generic[T]):
         entry = self._entry(get_settings())
         backend: T = make_backend(self._path, self._short_names, entry)
         return backend
+
+
+class MayWait:
+    """A backend whose coroutines may suspend, unless its class says that they never do.
+
+    What never does is answered over HTTP, and forgotten with its socket, in one step.
+    """
+
+    waits: ClassVar[bool] = True
+    """Not inherited: a class that is made of one that never waits says so for itself."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        cls.waits = vars(cls).get("waits", True)
 
 
 def make_backend(path: str, short_names: Mapping[str, str], entry: BackendSettings) -> Any:

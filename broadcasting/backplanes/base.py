@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from broadcasting.backplanes.envelope import Envelope
+from broadcasting.families import MayWait
 
 Receiver = Callable[[Envelope], None]
 """What a node gives: called on its event loop, never blocks, never raises."""
 
 
-class BaseBackplane(ABC):
+class BaseBackplane(MayWait, ABC):
     """Carry envelopes between processes."""
 
     known_options: ClassVar[frozenset[str] | None] = None
@@ -24,9 +25,6 @@ class BaseBackplane(ABC):
 
     crosses_processes: ClassVar[bool] = True
     """Whether an envelope published in one process reaches nodes in another."""
-
-    waits: ClassVar[bool] = True
-    """Whether apublish() may suspend. What never does is answered over HTTP in one step."""
 
     @abstractmethod
     def publish(self, envelope: Envelope) -> None:

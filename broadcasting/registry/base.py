@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from broadcasting.families import MayWait
 from broadcasting.protocol.protocol import Member
 
 
@@ -61,16 +62,13 @@ class Cached:
     """Seconds that it is kept from now on."""
 
 
-class BaseRegistry(ABC):
+class BaseRegistry(MayWait, ABC):
     """Occupancy, members, connections, users that are signed in, and last frames."""
 
     known_options: ClassVar[frozenset[str] | None] = None
     """Keys that ``OPTIONS`` may have; None: whatever the registry likes."""
 
     crosses_processes: ClassVar[bool] = True
-
-    waits: ClassVar[bool] = True
-    """Whether a coroutine of it may suspend. What never does is answered over HTTP in one step."""
 
     # -- channels ---------------------------------------------------------------------------
 

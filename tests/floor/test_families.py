@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.test import override_settings
 
 from broadcasting.backplanes import get_backplane
+from broadcasting.backplanes.local import LocalBackplane
 
 
 def test_threads_that_ask_first_at_once_get_the_same_one() -> None:
@@ -29,3 +30,15 @@ def test_a_change_of_settings_makes_a_new_one() -> None:
     before = get_backplane()
     with override_settings(BROADCASTING={}):
         assert get_backplane() is not before
+
+
+def test_what_is_made_of_something_that_never_waits_may_wait() -> None:
+    class Custom(LocalBackplane):
+        pass
+
+    class Certain(LocalBackplane):
+        waits = False
+
+    assert not LocalBackplane.waits
+    assert Custom.waits
+    assert not Certain.waits

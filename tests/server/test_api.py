@@ -33,7 +33,6 @@ AT = 1353088179
 class Frozen(LocalBackplane):
     """A backplane that answers when it is told to, and how."""
 
-    waits = True
     may: asyncio.Event
     fails = False
     published: list[Envelope]
