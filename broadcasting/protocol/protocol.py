@@ -20,7 +20,7 @@ from broadcasting.protocol.names import (
     is_channel_name,
     is_user_id,
     kind_of,
-    user_of,
+    user_channel,
 )
 from broadcasting.protocol.ratelimit import TokenBucket
 from broadcasting.protocol.signing import channel_text, user_text, verify_authorization
@@ -102,6 +102,11 @@ class Protocol:
         """Whether the peer has shown any good signature, for a channel or a user."""
 
         self._whispers: TokenBucket | None = None
+
+    @property
+    def own_channel(self) -> str | None:
+        """The channel of the user that this connection is signed in as."""
+        return None if self.user is None else user_channel(self.user.id)
 
     def adopt(self, application: Application, now: float) -> None:
         """Go on under what changed of the application: its limits, switches and secrets."""
@@ -219,7 +224,7 @@ class Protocol:
             )
 
     def _check_own(self, channel: str) -> None:
-        if self.user is None or user_of(channel) != self.user.id:
+        if channel != self.own_channel:
             limit = len(USER_PREFIX) + MAX_USER_ID_LENGTH
             raise errors.SubscriptionRefused(
                 "This channel is for connections that are signed in as its user",

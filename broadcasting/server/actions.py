@@ -15,7 +15,6 @@ from broadcasting.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
-from broadcasting.protocol.names import user_channel, user_of
 from broadcasting.server.connection import Connection, Frame
 from broadcasting.server.node import Node
 
@@ -43,10 +42,10 @@ async def subscribe(node: Node, connection: Connection, message: Subscribe) -> N
     """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
     protocol, channel = connection.protocol, message.channel
     member = protocol.authorize(message)
-    if user_of(channel) is not None:
-        # Every socket that is signed in is in its user's own channel already.
+    if channel == protocol.own_channel:
+        # Every socket that is signed in hears its user's own channel, unless it has left it.
         connection.reply_text(messages.subscription_succeeded(channel))
-        node.users.join_own(connection)
+        node.hub.join((protocol.application.id, channel), connection)
     elif channel in protocol.subscriptions:
         await node.subscriptions.enter_again(connection, channel, member)
     else:
@@ -55,9 +54,9 @@ async def subscribe(node: Node, connection: Connection, message: Subscribe) -> N
 
 async def unsubscribe(node: Node, connection: Connection, channel: str) -> None:
     """Leave a channel; silence if it never was joined."""
-    user = connection.protocol.user
-    if user is not None and channel == user_channel(user.id):
-        node.users.leave_own(connection)
+    protocol = connection.protocol
+    if channel == protocol.own_channel:
+        node.hub.leave((protocol.application.id, channel), connection)
     else:
         await node.subscriptions.leave(connection, channel)
 

@@ -33,17 +33,18 @@ class Users:
         protocol = connection.protocol
         user = protocol.sign_in(message)
         application = protocol.application
+        own = (application.id, user_channel(user.id))
         before = protocol.user
         if before is None:
             # From here on the node forgets it with the socket, however far this comes.
-            await self._node.interests.hold((application.id, user_channel(user.id)))
+            await self._node.interests.hold(own)
             self._sockets.setdefault((application.id, user.id), {})[connection] = None
         else:
             self._unwatch(connection, before)
         protocol.user = user
         came = await self._node.registry.sign_in(application.id, user.id, connection.socket_id)
         connection.reply_text(messages.signin_success(message.user_data))
-        self.join_own(connection)
+        self._node.hub.join(own, connection)
         if application.enable_watchlist_events:
             if came:
                 self._tell_watchers(application.id, user.id, online=True)
@@ -66,14 +67,6 @@ class Users:
             del self._sockets[app_id, user.id]
         if await self._node.registry.sign_out(app_id, user.id, connection.socket_id):
             self._tell_watchers(app_id, user.id, online=False)
-
-    def join_own(self, connection: Connection) -> None:
-        """Let a socket hear what is sent to its user; twice is once."""
-        self._node.hub.join(_own(connection), connection)
-
-    def leave_own(self, connection: Connection) -> None:
-        """Let a socket hear no more of that, though it stays signed in."""
-        self._node.hub.leave(_own(connection), connection)
 
     def terminate(self, app_id: str, user_id: str, problem: HandshakeRefused) -> int:
         """Close every socket of a user; return how many there were."""
@@ -121,11 +114,6 @@ class Users:
             return
         come, gone = ([user_id], []) if online else ([], [user_id])
         self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
-
-
-def _own(connection: Connection) -> Topic:
-    user = connection.protocol.user
-    return connection.protocol.application.id, user_channel(user.id if user else "")
 
 
 def _watching(app_id: str, user_id: str) -> Topic:
