@@ -11,7 +11,6 @@ ASGI, but no task, no events, and one write.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -21,10 +20,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from broadcasting.server import plain
+from broadcasting.server.exchange import Exchange, exchange
 from broadcasting.server.node import get_node
-from broadcasting.typing import AsgiApplication, Message, Scope
-
-logger = logging.getLogger("broadcasting.server")
+from broadcasting.typing import AsgiApplication, Scope
 
 MAX_HEAD = 16_384
 """Bytes of a request before its body; more are answered with 431. Chunks may have as many in a
@@ -166,7 +164,7 @@ class HttpProtocol(HttpToolsProtocol):
         if answer is None:
             return False
         self._unset_keepalive_if_required()
-        self._write(_exchange(answer, scope, request.body))
+        self._write(exchange(answer, scope, request.body))
         return True
 
     def _is_free(self) -> bool:
@@ -239,54 +237,3 @@ class HttpProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self._node.counters.heads_too_slow += slow
             self.transport.close()
-
-
-def _exchange(answer: AsgiApplication, scope: dict[str, Any], body: bytes) -> Exchange:
-    """Return the request with its answer, whatever became of it."""
-    exchange = Exchange(body)
-    coroutine: Any = answer(scope, exchange.receive, exchange.send)
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return exchange
-    except Exception:
-        logger.exception("A request could not be answered")
-    else:
-        coroutine.close()
-        logger.error("What was to be answered in one step has waited for something")
-    return Exchange.failed()
-
-
-class Exchange:
-    """A request that is complete, and its answer, for an application that waits for nothing."""
-
-    __slots__ = ("_body", "_content", "_start")
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._start: Message = {}
-        self._content = b""
-
-    @classmethod
-    def failed(cls) -> Exchange:
-        """Return the answer to a request that could not be answered."""
-        exchange = cls(b"")
-        exchange._start = {"status": 500, "headers": [(b"content-length", b"0")]}
-        return exchange
-
-    async def receive(self) -> Message:
-        return {"type": "http.request", "body": self._body, "more_body": False}
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._start = message
-        else:
-            self._content += message.get("body", b"")
-
-    def encoded(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the bytes of the answer."""
-        parts = [STATUS_LINE[self._start["status"]]]
-        for name, value in (*default_headers, *self._start["headers"]):
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", self._content)
-        return b"".join(parts)
