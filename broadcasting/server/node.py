@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import secrets
+from typing import Any
 
 from broadcasting.applications import Application, get_applications
 from broadcasting.backplanes import Envelope, get_backplane
@@ -157,7 +158,7 @@ class Node:
                 waits_for = next(steps)
             except StopIteration:
                 return
-            rest = self.loop.create_task(finish(steps, waits_for))
+            rest = self.loop.create_task(_finish(steps, waits_for))
         self._forgetting.add(rest)
         rest.add_done_callback(self._forgetting.discard)
         # A server that cuts the consumer short must not cut this short: that would make ghosts.
@@ -237,6 +238,10 @@ class Node:
         self.reporter.subscription_count(application, channel, count)
         frame = Frame(messages.subscription_count(channel, count))
         self.hub.send((application.id, channel), frame)
+
+
+async def _finish(steps: Any, waits_for: Any) -> None:
+    await finish(steps, waits_for)  # from Python 3.12 on a task wants a coroutine of this kind
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}
