@@ -20,7 +20,7 @@ from broadcasting.api.responses import (
     respond_nothing,
     retry_after,
 )
-from broadcasting.api.routes import Routes, Target
+from broadcasting.api.routes import Routes, Target, is_signed
 from broadcasting.applications import Application, get_applications
 from broadcasting.backplanes import get_backplane
 from broadcasting.exceptions import PublishError
@@ -43,7 +43,7 @@ class Api:
 
     def quick(self, scope: Scope) -> AsgiApplication | None:
         """Return what answers a request in one step, if nothing it does could wait."""
-        if get_backplane().waits or get_registry().waits:
+        if get_backplane().waits or get_registry().waits or not is_signed(scope):
             return None
         target = self.find(scope)
         if target is None or scope["method"] not in target.methods:

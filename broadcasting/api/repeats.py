@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -33,19 +33,31 @@ def key_of(body: dict[str, Any]) -> str | None:
     return key
 
 
-async def publish_once(application: Application, key: str, envelopes: Iterable[Envelope]) -> None:
+async def publish_once(application: Application, key: str, envelopes: Sequence[Envelope]) -> None:
     """Publish in order, unless ``key`` was seen before. Raises PublishError.
 
-    A key whose publishing failed is as good as never seen.
+    A key whose publishing failed may come again: then it is for those envelopes that have not
+    left yet.
     """
-    registry, name = get_registry(), f"event:{key}"
+    registry, whole = get_registry(), f"event:{key}"
     async with _locks.setdefault((application.id, key), asyncio.Lock()):
-        if not await registry.claim(application.id, name, KEEP_SECONDS):
+        if not await registry.claim(application.id, whole, KEEP_SECONDS):
             counters.repeated += 1
             return
         try:
-            for envelope in envelopes:
-                await apublish(envelope)
+            for number, envelope in enumerate(envelopes):
+                await _publish_part(application.id, f"part:{number}:{key}", envelope)
         except BaseException:
-            await registry.release(application.id, name)
+            await registry.release(application.id, whole)
             raise
+
+
+async def _publish_part(app_id: str, name: str, envelope: Envelope) -> None:
+    registry = get_registry()
+    if not await registry.claim(app_id, name, KEEP_SECONDS):
+        return
+    try:
+        await apublish(envelope)
+    except BaseException:
+        await registry.release(app_id, name)
+        raise

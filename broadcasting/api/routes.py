@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from broadcasting.api import channels, events, users
 from broadcasting.api.requests import Request
+from broadcasting.applications import get_applications
 from broadcasting.typing import Scope
 
 Endpoint = Callable[[Request], Awaitable[dict[str, Any]]]
@@ -64,10 +65,19 @@ class Routes:
         if methods is None or "" in parts:
             return None
         if parts[0] == "apps":
+            # The site may have pages of its own there.
+            if not is_signed(scope) and get_applications().by_id(parts[1]) is None:
+                return None
             return Target(methods, parts[1], parts[3] if len(parts) > 3 else "")
-        if scope["method"] in methods and b"auth_key=" in scope["query_string"].lower():
+        if scope["method"] in methods and is_signed(scope):
             return Target(methods, None, parts[1])
         return None
+
+
+def is_signed(scope: Scope) -> bool:
+    """Whether a request says whose it is; if that is true is not looked at."""
+    query: bytes = scope["query_string"]
+    return b"auth_key=" in query or b"auth_key=" in query.lower()
 
 
 def raw_path(scope: Scope) -> str:

@@ -133,3 +133,14 @@ async def test_an_event_for_a_user(server: Server) -> None:
 @pytest.mark.parametrize("channel", ["#", "#control", "#server-to-user-", "#watching-7", "#x"])
 def test_reserved_channels_take_nothing(server: Server, channel: str) -> None:
     assert Caller(server).trigger(channel, "n", "{}").status == 400
+
+
+def test_pages_of_the_site_may_have_such_paths(server: Server) -> None:
+    """Unless they are asked for with a key, or have the id of an application."""
+    caller = Caller(server, "shop")
+    for resource in ("events", "channels", "channels/pots"):
+        path = caller.path(resource)
+        assert "json" not in caller.send("GET", path).headers["content-type"]
+        assert caller.send("GET", path, caller.sign("GET", path)).body["code"] in (404, 405)
+        ours = Caller(server).path(resource)
+        assert caller.send("GET", ours).body["code"] in (401, 405)

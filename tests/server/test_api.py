@@ -35,11 +35,14 @@ class Frozen(LocalBackplane):
 
     may: asyncio.Event
     fails = False
+    broken: str | None = None
+    """The one channel that cannot be reached."""
+
     published: list[Envelope]
 
     async def apublish(self, envelope: Envelope) -> None:
         await self.may.wait()
-        if self.fails:
+        if self.fails or envelope.channel == self.broken:
             raise BackplaneUnavailable("it is down")
         self.published.append(envelope)
 
@@ -47,6 +50,7 @@ class Frozen(LocalBackplane):
 @pytest.fixture
 def frozen() -> Iterator[type[Frozen]]:
     Frozen.may, Frozen.fails, Frozen.published = asyncio.Event(), False, []
+    Frozen.broken = None
     Frozen.may.set()
     backplane = {"BACKEND": f"{__name__}.Frozen"}
     with override_settings(BROADCASTING=BROADCASTING | {"BACKPLANE": backplane}):
@@ -101,7 +105,7 @@ async def test_another_method_is_told_which_one_is_allowed():
 
 async def test_every_answer_has_its_length():
     """176."""
-    answer = await ask("POST", "/apps/nobody/events")
+    answer = await ask("POST", "/apps/nobody/events", "auth_key=app-key")
     assert answer["status"] == 404
     assert int(answer["headers"][b"content-length"]) > 0
 
@@ -164,6 +168,18 @@ async def test_a_dead_backplane_is_503_and_uses_no_key_up(frozen: type[Frozen]):
     assert len(frozen.published) == 1
 
 
+async def test_a_repeat_is_for_what_was_not_reached(frozen: type[Frozen]):
+    """242: of three channels, one was away."""
+    event = {"name": "n", "channels": ["a", "b", "c"], "data": "{}", "idempotency_key": "parts"}
+    frozen.broken = "b"
+    for _ in range(2):
+        assert (await post(event))["status"] == 503
+    frozen.broken = None
+    for _ in range(2):
+        assert (await post(event))["status"] == 200
+    assert [envelope.channel for envelope in frozen.published] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_repeat_waits_for_what_becomes_of_the_first(frozen: type[Frozen], fails: bool):
     """242."""
@@ -192,7 +208,7 @@ async def test_a_server_that_stops_takes_nothing():
     [
         ("/apps/app/events", "", [], 401),
         ("/apps/app/events", "auth_key=app-key", [], 401),
-        ("/apps/nobody/events", "", [], 404),
+        ("/apps/nobody/events", "auth_key=app-key", [], 404),
         ("/apps/app/events", "", [(b"content-length", b"99999999")], 413),
         (
             "/apps/app/events",
@@ -215,10 +231,11 @@ async def test_the_body_of_a_stranger_is_not_read(
 
 
 def test_what_may_wait_has_no_quick_answer(frozen: type[Frozen]):
-    scope = {"method": "POST", "path": "/apps/app/events", "query_string": b""}
+    scope = {"method": "POST", "path": "/apps/app/events", "query_string": b"auth_key=app-key"}
     assert Api().quick(scope) is None
     with override_settings(BROADCASTING=BROADCASTING):
         assert Api().quick(scope) is not None
+        assert Api().quick(scope | {"query_string": b""}) is None
         assert Api().quick(scope | {"method": "GET"}) is None
         assert Api().quick(scope | {"path": "/"}) is None
 

@@ -84,5 +84,5 @@ async def test_a_path_that_is_nearly_a_socket_is_closed_quietly(path):
 
 async def test_a_path_cannot_write_lines_into_the_log(caplog):
     caplog.set_level(logging.INFO, "broadcasting.api")
-    assert await post("/apps/x\nCRITICAL all is lost/events") == 404
+    assert await post("/apps/x\nCRITICAL all is lost/events", query=b"auth_key=k") == 404
     assert "\n" not in caplog.records[-1].getMessage()
