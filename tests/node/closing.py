@@ -8,7 +8,7 @@ import json
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 
 from websockets.sync.server import ServerConnection, serve
@@ -70,11 +70,18 @@ def say(connection: ServerConnection, event: str, data: object) -> None:
 def closing() -> Iterator[tuple[Server, Closing]]:
     """It runs, and where."""
     behaviour = Closing()
-    with serve(behaviour.receive, "127.0.0.1", 0) as listener:
+    with standing_in(behaviour.receive) as server:
+        yield server, behaviour
+
+
+@contextlib.contextmanager
+def standing_in(receive: Callable[[ServerConnection], None]) -> Iterator[Server]:
+    """Where a stand-in runs that does with each connection what ``receive`` does."""
+    with serve(receive, "127.0.0.1", 0) as listener:
         thread = Thread(target=listener.serve_forever)
         thread.start()
         try:
-            yield Server("uvicorn", listener.socket.getsockname()[1]), behaviour
+            yield Server("uvicorn", listener.socket.getsockname()[1])
         finally:
             listener.shutdown()
             thread.join()

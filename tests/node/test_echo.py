@@ -136,15 +136,20 @@ def test_a_whisper_on_a_private_channel(server: Server, pages: Pages) -> None:
     assert ada.wait("whisper")["data"] == "text"
 
 
-def test_to_others_spares_the_tab_that_asked(server: Server, pages: Pages) -> None:
-    """246: the X-Socket-ID of the request."""
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("private", "private"), ("encryptedPrivate", "private-encrypted")]
+)
+def test_to_others_spares_the_tab_that_asked(
+    server: Server, pages: Pages, kind: str, prefix: str
+) -> None:
+    """245, 246: the X-Socket-ID of the request; the key of what is encrypted by the auth view."""
     ada, bob = pages(server, "ada"), pages(server, "bob")
     for page in (ada, bob):
         page.connect()
-        page.listen("private", "orders.3", "Happened")
-        page.join("private", "orders.3")
-    ada.dispatch("private-orders.3", 1, to_others=True)
-    ada.dispatch("private-orders.3", 2)
+        page.listen(kind, "orders.6", "Happened")
+        page.join(kind, "orders.6")
+    ada.dispatch(f"{prefix}-orders.6", 1, to_others=True)
+    ada.dispatch(f"{prefix}-orders.6", 2)
     assert ada.wait("heard")["data"] == {"number": 2}
     assert bob.wait("heard")["data"] == {"number": 1}
     assert bob.wait("heard")["data"] == {"number": 2}

@@ -15,19 +15,6 @@ def pages(pages_of_both: Pages) -> Pages:
     return pages_of_both
 
 
-def test_an_encrypted_channel(server: Server, pages: Pages) -> None:
-    """245: ``encryptedPrivate``; the key comes from the auth view, the event from Django."""
-    ada, bob = pages(server, "ada"), pages(server, "bob")
-    for page in (ada, bob):
-        page.connect()
-        page.listen("encryptedPrivate", "orders.6", "Happened")
-        page.join("encryptedPrivate", "orders.6")
-    ada.dispatch("private-encrypted-orders.6", 1, to_others=True)
-    ada.dispatch("private-encrypted-orders.6", 2)
-    assert ada.wait("heard")["data"] == {"number": 2}
-    assert [bob.wait("heard")["data"]["number"] for _ in range(2)] == [1, 2]
-
-
 def test_an_encrypted_channel_is_guarded(server: Server, pages: Pages) -> None:
     page = pages(server, "ada")
     page.connect()

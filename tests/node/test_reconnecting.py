@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from tests.live import Server
 from tests.node.client import SUBSCRIBED, Client, back_end
+from tests.node.closing import standing_in
 from tests.node.conftest import Clients, Pages
 from tests.node.front import fronting
 from tests.node.process import Page
@@ -31,14 +32,8 @@ def full_server() -> Iterator[tuple[Server, Event]]:
             returned.set()
         socket.close(4100)
 
-    with serve(turn_away, "127.0.0.1", 0) as listener:
-        thread = Thread(target=listener.serve_forever)
-        thread.start()
-        try:
-            yield Server("uvicorn", listener.socket.getsockname()[1]), returned
-        finally:
-            listener.shutdown()
-            thread.join()
+    with standing_in(turn_away) as server:
+        yield server, returned
 
 
 @pytest.mark.parametrize(("key", "code"), [("nobody", 4001), ("off-key", 4003)])

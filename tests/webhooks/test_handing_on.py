@@ -14,6 +14,7 @@ from broadcasting.exceptions import QueueUnavailable
 from broadcasting.models import WebhookDelivery
 from broadcasting.queues import JobOptions
 from broadcasting.webhooks import jobs, log
+from broadcasting.webhooks.bodies import Delivery
 from broadcasting.webhooks.office import Office
 from tests.live import PATIENCE
 from tests.webhooks.receiver import Receiver
@@ -92,25 +93,32 @@ def test_a_broken_queue_costs_nothing(
     assert "was not told of webhook" in caplog.text
 
 
+class FirstFails:
+    """In the place of ``jobs.enqueue``: raises once, then takes everything."""
+
+    def __init__(self, error: Exception) -> None:
+        self.calls: list[Delivery] = []
+        self.took = threading.Event()
+        self._error = error
+
+    def __call__(self, delivery: Delivery) -> None:
+        self.calls.append(delivery)
+        if len(self.calls) == 1:
+            raise self._error
+        self.took.set()
+
+
 def test_a_mistake_costs_one_body(
     office: Office,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    calls: list[Any] = []
-    done = threading.Event()
-
-    def enqueue(delivery: Any) -> None:
-        calls.append(delivery)
-        if len(calls) == 1:
-            raise ValueError("ours")
-        done.set()
-
+    enqueue = FirstFails(ValueError("ours"))
     monkeypatch.setattr(jobs, "enqueue", enqueue)
     for number in range(2):
         tell(office, application(receiver.url), number)
-    assert done.wait(PATIENCE)
+    assert enqueue.took.wait(PATIENCE)
     office.stop(2)
     assert (office.queued, office.failed, office.waiting) == (1, 1, 0)
     assert "broke off" in caplog.text
@@ -120,20 +128,12 @@ def test_a_lock_is_waited_for(
     office: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is sent from here would overtake what waits in the database."""
-    calls: list[Any] = []
-    done = threading.Event()
-
-    def enqueue(delivery: Any) -> None:
-        calls.append(delivery)
-        if len(calls) == 1:
-            raise OperationalError("database is locked")
-        done.set()
-
+    enqueue = FirstFails(OperationalError("database is locked"))
     monkeypatch.setattr(jobs, "enqueue", enqueue)
     tell(office, application(receiver.url), 1)
-    assert done.wait(PATIENCE)
+    assert enqueue.took.wait(PATIENCE)
     office.stop(2)
-    assert calls == [calls[0]] * 2
+    assert enqueue.calls == [enqueue.calls[0]] * 2
     assert office.queued == 1
     assert not receiver.requests
 

@@ -105,32 +105,22 @@ class TestJobs:
         assert status(row) == "failed"
         assert not receiver.requests
 
-    def test_one_job_makes_a_bounded_number_of_requests(
+    @pytest.mark.parametrize(("bound", "value", "requests"), [("AT_ONCE", 2, 2), ("SECONDS", 0, 1)])
+    def test_one_job_is_bounded_in_requests_and_in_time(
         self,
         lane: str,
         receiver: Receiver,
         queue: type[Recorded],
         monkeypatch: pytest.MonkeyPatch,
+        bound: str,
+        value: int,
+        requests: int,
     ) -> None:
-        monkeypatch.setattr(jobs, "AT_ONCE", 2)
+        monkeypatch.setattr(jobs, bound, value)
         for _ in range(3):
             recorded(lane, url=receiver.url)
         run(lane)
-        assert len(receiver.requests) == 2
-        assert [payload["lane"] for _, payload, _ in queue.pushed] == [lane]
-
-    def test_one_job_has_a_bounded_time(
-        self,
-        lane: str,
-        receiver: Receiver,
-        queue: type[Recorded],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr(jobs, "SECONDS", 0)
-        for _ in range(3):
-            recorded(lane, url=receiver.url)
-        run(lane)
-        assert len(receiver.requests) == 1
+        assert len(receiver.requests) == requests
         ((_, payload, options),) = queue.pushed
         assert payload["lane"] == lane
         assert options.label == "webhooks of app"
