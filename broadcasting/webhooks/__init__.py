@@ -1,8 +1,9 @@
 """Webhooks: endpoints over HTTP are told what occurs, in Pusher's format.
 
-Occurrences become bodies (``bodies``), wait in line for their endpoint (``lanes``), and leave
-from the server process (``sending``) or, with a queue that leaves it, from a worker (``jobs``).
-``log`` keeps them in the database, from where they can be sent again (``replays``).
+Occurrences become bodies (``bodies``), wait in line for their endpoint (``office``, ``lanes``)
+and leave (``carrier``) from the server process (``sending``) or, with a queue that leaves it, from
+a worker (``jobs``). ``log`` keeps them in the database, from where they can be sent again
+(``replays``).
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Where a server process gives webhooks up: the observer, its lanes, and who carries bodies.
+"""Where a server process gives webhooks up: the observer, and the lanes with the room they share.
 
 ``tell`` is called on the loop that holds the sockets: it appends to a list, and wakes the
-background loop, where everything else happens. With a queue that leaves the process bodies are
-written to the log, from where workers take them in order; otherwise, or when the database
-does not take them, they are sent from here.
+background loop, where everything else happens. How a body leaves is the carrier's business.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
-from functools import partial
 from typing import Any, Final
 
 from broadcasting.backplanes.background import BackgroundLoop
@@ -26,8 +23,9 @@ from broadcasting.occurrences import WEBHOOK_NAMES, Occurrence
 from broadcasting.protocol.application import Application, Webhook
 from broadcasting.queues import get_queue
 from broadcasting.webhooks import jobs, log
-from broadcasting.webhooks.attempts import attempt, hang_up, loop, next_wait, report
+from broadcasting.webhooks.attempts import hang_up, loop
 from broadcasting.webhooks.bodies import Delivery, event_text, lanes_of
+from broadcasting.webhooks.carrier import Carrier
 from broadcasting.webhooks.lanes import Lane, Waiting, make_room
 
 logger = logging.getLogger("broadcasting.webhooks")
@@ -52,15 +50,7 @@ class Office:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.delivered = 0
-        """Requests that an endpoint took from this process."""
-
-        self.queued = 0
-        """Requests that were left to workers."""
-
-        self.failed = 0
-        """Requests that were given up, and events that a mistake of ours cost."""
-
+        self.carrier = Carrier()
         self.waiting = 0
         """Events in the lanes, those under way included."""
 
@@ -177,77 +167,22 @@ class Office:
             await lane.run()
         except Exception:  # a mistake of ours; the next event begins anew
             logger.exception("A lane of webhooks broke off, and %s events", len(lane.waiting))
-            self.failed += max(1, len(lane.waiting))
+            self.carrier.failed += max(1, len(lane.waiting))
             self.waiting -= len(lane.waiting)
         finally:
             del self._lanes[lane.key]
 
     async def _deliver(self, lane: Lane, delivery: Delivery) -> bool:
         try:
-            if (
-                _settings().log
-                and get_queue().leaves_process
-                and await self._hand_on(lane, delivery)
-            ):
-                return True
-            return await self._send(lane, delivery)
-        except Exception:  # a mistake of ours, or of a queue; the others want their turn
-            logger.exception("Webhook %s broke off", delivery.id)
-            self.failed += delivery.count
-            return False
+            return await self.carrier.carry(lane, delivery)
         finally:
             self.waiting -= delivery.count
             if self.waiting * 2 < _settings().max_waiting:
                 self._is_full = False
 
-    async def _hand_on(self, lane: Lane, delivery: Delivery) -> bool:
-        """Leave ``delivery`` to the workers, unless the database is away."""
-        # What is sent from here may overtake what waits there, so a lock is not the end yet.
-        for is_last in (False, True):
-            try:
-                await log.on_thread(partial(jobs.enqueue, delivery))
-            except log.UNAVAILABLE as error:
-                if is_last or log.is_away():
-                    log.complain(error)
-                    return False
-                await lane.pause(_settings().first_retry)
-                continue
-            break
-        self.queued += 1
-        log.withdraw()
-        return True
-
-    async def _send(self, lane: Lane, delivery: Delivery) -> bool:
-        """Send from here, until it arrives or is given up."""
-        is_logged = _settings().log
-        if is_logged:
-            log.later(partial(log.record, delivery, due=False))
-        attempts = 0
-        while True:
-            attempts += 1
-            is_last = lane.is_hurried
-            outcome = await attempt(lane.application, lane.webhook, delivery.id, delivery.body)
-            wait = next_wait(attempts, delivery.created + _settings().retry_seconds)
-            given_up = not outcome.delivered and (is_last or wait is None)
-            if is_logged:
-                log.later(partial(log.note, delivery.id, outcome, given_up=given_up))
-            if outcome.delivered:
-                self.delivered += 1
-                return True
-            report(delivery.id, delivery.app_id, delivery.url, outcome, None if is_last else wait)
-            if given_up or wait is None:
-                self.failed += 1
-                return False
-            await lane.pause(wait)
-
     def _refuse(self, late: list[Delivery]) -> None:
-        self.failed += len(late)
         self.waiting -= sum(delivery.count for delivery in late)
-        # One line, not one for each of a flood; the log in the database has them all.
-        logger.error("Gave up %s more webhooks of %s: %s", len(late), late[0].app_id, jobs.TOO_LATE)
-        if _settings().log:
-            for delivery in late:
-                log.later(partial(log.record, delivery, due=False, failed=jobs.TOO_LATE))
+        self.carrier.give_up(late)
 
     def _start(self) -> None:
         if not self._is_started:

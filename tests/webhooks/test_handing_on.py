@@ -72,7 +72,7 @@ def test_a_broker_that_was_away_is_told_later(
     (row,) = WebhookDelivery.objects.all()
     assert {payload["lane"] for _, payload, _ in Moody.pushed} == {row.lane}
     assert row.status == "pending"
-    assert office.queued == 1
+    assert office.carrier.queued == 1
     assert "was not told of webhook" in caplog.text
     assert not receiver.requests
 
@@ -88,7 +88,7 @@ def test_a_broken_queue_costs_nothing(
     assert Broken.pushed_again.wait(PATIENCE)
     office.stop(2)
     assert WebhookDelivery.objects.count() == NUMBER
-    assert (office.queued, office.failed, office.waiting) == (NUMBER, 0, 0)
+    assert (office.carrier.queued, office.carrier.failed, office.waiting) == (NUMBER, 0, 0)
     assert not receiver.requests
     assert "was not told of webhook" in caplog.text
 
@@ -120,7 +120,7 @@ def test_a_mistake_costs_one_body(
         tell(office, application(receiver.url), number)
     assert enqueue.took.wait(PATIENCE)
     office.stop(2)
-    assert (office.queued, office.failed, office.waiting) == (1, 1, 0)
+    assert (office.carrier.queued, office.carrier.failed, office.waiting) == (1, 1, 0)
     assert "broke off" in caplog.text
 
 
@@ -134,7 +134,7 @@ def test_a_lock_is_waited_for(
     assert enqueue.took.wait(PATIENCE)
     office.stop(2)
     assert enqueue.calls == [enqueue.calls[0]] * 2
-    assert office.queued == 1
+    assert office.carrier.queued == 1
     assert not receiver.requests
 
 
@@ -157,4 +157,4 @@ def test_without_a_database_the_process_sends_itself_and_says_so_once(
     assert channels(receiver) == ["c-0", "c-1", "c-2"]
     office.stop(2)
     assert caplog.text.count("cannot be kept in the database") == 1
-    assert (office.delivered, office.queued) == (3, 0)
+    assert (office.carrier.delivered, office.carrier.queued) == (3, 0)

@@ -53,7 +53,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def until_failed(office: Office, number: int) -> None:
-    until(lambda: office.failed >= number)
+    until(lambda: office.carrier.failed >= number)
 
 
 def channels(receiver: Receiver, path: str = "/") -> list[str]:
@@ -80,7 +80,7 @@ def test_events_arrive_in_order(office: Office, receiver: Receiver) -> None:
     assert channels(receiver) == [f"c-{n}" for n in range(50)]
     assert [len(r.events) for r in receiver.requests] == [1] * 50
     office.stop(2)
-    assert (office.delivered, office.failed, office.waiting) == (50, 0, 0)
+    assert (office.carrier.delivered, office.carrier.failed, office.waiting) == (50, 0, 0)
 
 
 def test_two_endpoints_at_one_address_are_told_once_each(
