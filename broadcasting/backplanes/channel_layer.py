@@ -8,10 +8,10 @@ characters that layers refuse, so group names are hashes.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -19,19 +19,13 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers
 from django.core.exceptions import ImproperlyConfigured
 
-from broadcasting.backplanes.background import background
-from broadcasting.backplanes.base import BaseBackplane, Receiver, Subscription
+from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
-from broadcasting.conf import get_settings
+from broadcasting.backplanes.remote import Carrier, RemoteBackplane
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.forking import ForkSafeLock
-from broadcasting.outage import Outage
 
 logger = logging.getLogger("broadcasting.backplane")
-
-# A send has its own limit; this much later it is given up, for clients that swallow being
-# cancelled and for a loop that is itself stuck.
-GRACE = 0.1
 
 MESSAGE_TYPE = "broadcasting.envelope"
 
@@ -42,24 +36,22 @@ def group_name(app_id: str, channel: str) -> str:
     return "broadcasting." + sha256(f"{app_id}\n{channel}".encode()).hexdigest()[:40]
 
 
-class ChannelLayerBackplane(BaseBackplane):
+class ChannelLayerBackplane(RemoteBackplane):
     """``OPTIONS``: ``alias`` of CHANNEL_LAYERS; ``join_timeout`` and ``retry_delay``, seconds."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset(
         {"alias", "join_timeout", "retry_delay"}
     )
-    crosses_processes: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(retry_delay=options.get("retry_delay", 1.0))
         self.alias: str = options.get("alias", DEFAULT_CHANNEL_LAYER)
         self.join_timeout: float = options.get("join_timeout", 5.0)
-        self.retry_delay: float = options.get("retry_delay", 1.0)
-        self.unreadable = 0
-        """Envelopes that this process could not read: another version, or not ours."""
-
         self._making = ForkSafeLock()
-        self._outage = Outage("backplane", probe_seconds=self.retry_delay)
-        self._node_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def place(self) -> str:
+        return f"The channel layer {self.alias!r}"
 
     @property
     def layer(self) -> Any:
@@ -73,56 +65,15 @@ class ChannelLayerBackplane(BaseBackplane):
                 f"BROADCASTING['BACKPLANE']: CHANNEL_LAYERS has no alias {self.alias!r}"
             ) from None
 
-    def publish(self, envelope: Envelope) -> None:
-        self._check()
-        timeout = get_settings().publish_timeout
-        future = background.submit(self._send(self.layer, envelope, timeout))
-        try:
-            future.result(timeout + GRACE)
-        except concurrent.futures.TimeoutError as error:
-            future.cancel()
-            self._failed(error)
-
-    async def apublish(self, envelope: Envelope) -> None:
-        self._check()
-        timeout = get_settings().publish_timeout
-        sending = self._send(self.layer, envelope, timeout)
-        future: asyncio.Future[None]
-        if asyncio.get_running_loop() is self._node_loop:
-            future = asyncio.ensure_future(sending)
-        else:
-            # Layers tie connections to a loop, and a caller's loop may be gone next second.
-            future = asyncio.wrap_future(background.submit(sending))
-        # Nobody asks a future again that was given up.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.wait({future}, timeout=timeout + GRACE)
-        if not future.done():
-            future.cancel()
-            self._failed(TimeoutError("no answer in time"))
-        future.result()
-
     def connect(self, receive: Receiver) -> LayerSubscription:
         self._node_loop = asyncio.get_running_loop()
         return LayerSubscription(self, receive)
 
-    def _check(self) -> None:
-        if not self._outage.allows():
-            raise BackplaneUnavailable("The backplane did not answer the last time it was tried")
-
-    async def _send(self, layer: Any, envelope: Envelope, timeout: float) -> None:
-        # The layer is given, since its import may take longer than a publish.
+    def _carrier(self, envelope: Envelope) -> Carrier:
+        # Found at once, since the layer's import may take longer than a publish.
+        send = self.layer.group_send
         message = {"type": MESSAGE_TYPE, "envelope": encode(envelope)}
-        try:
-            async with asyncio.timeout(timeout):
-                await layer.group_send(group_name(envelope.app_id, envelope.channel), message)
-        except Exception as error:  # each layer raises its own transport's errors
-            self._failed(error)
-        self._outage.succeeded()
-
-    def _failed(self, error: BaseException) -> None:
-        self._outage.failed(error)
-        reason = str(error) or type(error).__name__
-        raise BackplaneUnavailable(f"The channel layer {self.alias!r} failed: {reason}") from error
+        return partial(send, group_name(envelope.app_id, envelope.channel), message)
 
 
 class LayerSubscription(Subscription):

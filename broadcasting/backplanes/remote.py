@@ -1,0 +1,96 @@
+"""What backplanes share that speak asyncio with a server elsewhere: bounds, and whose loop.
+
+Connections belong to a loop. That of the node has its own; everybody else, sync code
+too, goes through the one background loop of the process, since their own may be gone next second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from broadcasting.backplanes.background import background
+from broadcasting.backplanes.base import BaseBackplane
+from broadcasting.backplanes.envelope import Envelope
+from broadcasting.conf import get_settings
+from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.outage import Outage
+
+# A send has its own limit; this much later it is given up, for clients that swallow being
+# cancelled and for a loop that is itself stuck.
+GRACE = 0.1
+
+
+Carrier = Callable[[], Awaitable[object]]
+
+
+class RemoteBackplane(BaseBackplane):
+    """Publish within ``PUBLISH_TIMEOUT``, and at once not at all while the server is down."""
+
+    crosses_processes = True
+
+    def __init__(self, retry_delay: float) -> None:
+        self.retry_delay = retry_delay
+        """Seconds between attempts to reach a server that is away."""
+
+        self.unreadable = 0
+        """Envelopes that this process could not read: another version, or not ours."""
+
+        self._outage = Outage("backplane", probe_seconds=retry_delay)
+        self._node_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What is at the other end, for error messages; without any secret."""
+
+    @abstractmethod
+    def _carrier(self, envelope: Envelope) -> Carrier:
+        """Return what sends ``envelope`` from the running loop, raising what it likes."""
+
+    def publish(self, envelope: Envelope) -> None:
+        self._check()
+        timeout = get_settings().publish_timeout
+        future = background.submit(self._send(self._carrier(envelope), timeout))
+        try:
+            future.result(timeout + GRACE)
+        except concurrent.futures.TimeoutError as error:
+            future.cancel()
+            self._failed(error)
+
+    async def apublish(self, envelope: Envelope) -> None:
+        self._check()
+        timeout = get_settings().publish_timeout
+        sending = self._send(self._carrier(envelope), timeout)
+        future: asyncio.Future[None]
+        if asyncio.get_running_loop() is self._node_loop:
+            future = asyncio.ensure_future(sending)
+        else:
+            future = asyncio.wrap_future(background.submit(sending))
+        # Nobody asks a future again that was given up.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait({future}, timeout=timeout + GRACE)
+        if not future.done():
+            future.cancel()
+            self._failed(TimeoutError("no answer in time"))
+        future.result()
+
+    def _check(self) -> None:
+        if not self._outage.allows():
+            raise BackplaneUnavailable("The backplane did not answer the last time it was tried")
+
+    async def _send(self, carry: Carrier, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await carry()
+        except Exception as error:  # each transport raises its own errors
+            self._failed(error)
+        self._outage.succeeded()
+
+    def _failed(self, error: BaseException) -> NoReturn:
+        self._outage.failed(error)
+        reason = str(error) or type(error).__name__
+        raise BackplaneUnavailable(f"{self.place} failed: {reason}") from error
