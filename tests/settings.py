@@ -91,7 +91,11 @@ if _url := os.environ.get("REDIS_URL"):
             "CONFIG": {"hosts": [_url]},
         }
     }
-    BROADCASTING["BACKPLANE"] = {"BACKEND": "channel_layer"}
+    _name = os.environ.get("BROADCAST_BACKPLANE", "channel_layer")
+    BROADCASTING["BACKPLANE"] = {
+        "BACKEND": _name,
+        "OPTIONS": {"url": _url} if _name == "redis" else {},
+    }
 if _queue := os.environ.get("BROADCAST_QUEUE"):
     BROADCASTING["QUEUE"] = {"BACKEND": _queue}
 if os.environ.get("BROADCAST_RESCUE"):

@@ -1,4 +1,4 @@
-"""What carries envelopes between processes: ``local`` or ``channel_layer``."""
+"""What carries envelopes between processes: ``local``, ``channel_layer`` or ``redis``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = ["BaseBackplane", "Envelope", "get_backplane"]
 SHORT_NAMES = {
     "local": "broadcasting.backplanes.local.LocalBackplane",
     "channel_layer": "broadcasting.backplanes.channel_layer.ChannelLayerBackplane",
+    "redis": "broadcasting.backplanes.redis.RedisBackplane",
 }
 
 get_backplane = OneBackend[BaseBackplane](

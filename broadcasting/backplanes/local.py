@@ -19,8 +19,8 @@ from broadcasting.forking import ForkSafeLock
 
 CURES = (
     "The 'local' backplane reaches only sockets held by the same process, and this process"
-    " holds none. Either let events cross processes with BACKPLANE = {'BACKEND':"
-    " 'channel_layer'}, or publish over HTTP to the server's own API with the 'pusher'"
+    " holds none. Either let events cross processes with the backplane 'redis' or"
+    " 'channel_layer', or publish over HTTP to the server's own API with the 'pusher'"
     " library of any language."
 )
 

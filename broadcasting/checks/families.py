@@ -124,9 +124,10 @@ def _reach(backplane: BaseBackplane, queue: BaseQueue) -> Iterator[CheckMessage]
     yield Error(
         "The queue runs jobs in other processes, and the backplane does not leave its own:"
         " no event would reach a socket.",
-        hint="Let events cross processes with BACKPLANE = {'BACKEND': 'channel_layer'} and a"
-        " Redis channel layer. Or stay in one process with QUEUE = {'BACKEND': 'sync'}, or"
-        " publish over HTTP to the server's own API with the 'pusher' library of any language.",
+        hint="Let events cross processes with BACKPLANE = {'BACKEND': 'redis', 'OPTIONS': {'url':"
+        " ...}}, or 'channel_layer' and a Redis channel layer. Or stay in one process with"
+        " QUEUE = {'BACKEND': 'sync'}, or publish over HTTP to the server's own API with the"
+        " 'pusher' library of any language.",
         id="broadcasting.E008",
     )
 

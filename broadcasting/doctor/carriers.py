@@ -27,8 +27,9 @@ def check_queue(timeout: float) -> str:
         raise Failed(
             f"{entry.backend!r} runs in a worker, which holds no sockets, and the backplane"
             " does not leave its process",
-            'BROADCASTING["BACKPLANE"] = {"BACKEND": "channel_layer"}, with channels_redis in'
-            ' CHANNEL_LAYERS; or {"BACKEND": "sync"} for QUEUE.',
+            'BROADCASTING["BACKPLANE"] = {"BACKEND": "redis", "OPTIONS": {"url": ...}}, or'
+            ' "channel_layer" with channels_redis in CHANNEL_LAYERS; or {"BACKEND": "sync"}'
+            " for QUEUE.",
         )
     match entry.backend:
         case "celery":
@@ -118,18 +119,19 @@ def check_backplane(timeout: float) -> str:
             "Use channels_redis.pubsub.RedisPubSubChannelLayer in CHANNEL_LAYERS, or"
             ' {"BACKEND": "local"} for BACKPLANE.',
         )
+    layered = isinstance(backplane, ChannelLayerBackplane)
+    place = "CHANNEL_LAYERS" if layered else "OPTIONS of BROADCASTING['BACKPLANE']"
     try:
         asyncio.run(_round_trip(backplane, timeout))
     except (BackplaneUnavailable, OSError) as error:
         raise Failed(
             f"{name!r} cannot be reached: {described(error)}",
-            "Start Redis (or Valkey), or correct its address in CHANNEL_LAYERS.",
+            f"Start Redis (or Valkey), or correct its address in {place}.",
         ) from error
     except TimeoutError as error:
         raise Failed(
             f"{name!r} took an envelope and did not bring it back within {timeout:g} s",
-            "Publisher and subscriber may be on different servers: look at the hosts in"
-            " CHANNEL_LAYERS.",
+            f"Publisher and subscriber may be on different servers: look at {place}.",
         ) from error
     return f"{name!r} brought an envelope back"
 

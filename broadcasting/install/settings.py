@@ -19,7 +19,7 @@ BLOCK = """
 
 BROADCASTING = {
     # The process that serves the site holds the sockets as well: right for runserver. With
-    # several processes: {"BACKEND": "channel_layer"} and CHANNEL_LAYERS with channels_redis.
+    # several processes: {"BACKEND": "redis", "OPTIONS": {"url": "redis://localhost:6379/0"}}.
     "BACKPLANE": {"BACKEND": "local"},
     # Events are sent at once; "celery" and "tasks" hand them to a worker.
     "QUEUE": {"BACKEND": "sync"},

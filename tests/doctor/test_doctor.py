@@ -322,6 +322,15 @@ def test_a_backplane_that_is_down(doctor: Doctor) -> None:
     assert "hidden-password" not in found.text
 
 
+def test_a_redis_that_is_down(doctor: Doctor) -> None:
+    url = f"redis://user:hidden-password@127.0.0.1:{live.free_port()}"
+    with with_broadcasting(BACKPLANE={"BACKEND": "redis", "OPTIONS": {"url": url}}):
+        found = doctor(url="http://127.0.0.1:1", timeout=2)
+    assert found.status("backplane") == "failed"
+    assert "BACKPLANE" in found.cure("backplane")
+    assert "hidden-password" not in found.text
+
+
 def test_an_event_that_crosses(doctor: Doctor, valkey: Valkey, live_database: Path) -> None:
     env = {"BROADCASTING_TEST_DATABASE": str(live_database), "REDIS_URL": valkey.url}
     with live.serving("uvicorn", env) as server, crossing(valkey.url):

@@ -24,10 +24,11 @@ def channel() -> str:
     return f"news.{uuid4().hex}"
 
 
-@pytest.fixture(scope="session")
-def crossing(valkey: Valkey, live_database: Path) -> Env:
-    """The environment of processes that reach each other: channel layer and Celery."""
+@pytest.fixture(scope="session", params=["channel_layer", "redis"])
+def crossing(request: pytest.FixtureRequest, valkey: Valkey, live_database: Path) -> Env:
+    """The environment of processes that reach each other: each backplane, and Celery."""
     return {
+        "BROADCAST_BACKPLANE": request.param,
         "BROADCASTING_TEST_DATABASE": str(live_database),
         "REDIS_URL": valkey.url,
         "CELERY_BROKER_URL": valkey.celery_url,

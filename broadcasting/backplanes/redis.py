@@ -1,0 +1,290 @@
+"""Envelopes over the pub/sub of Redis or Valkey, through redis-py and nothing else.
+
+A node subscribes to one topic for each channel that it has listeners for. Sync code
+publishes through a sync client, in its own thread; async code through an async one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import weakref
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from redis import Redis
+from redis.asyncio import ConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from broadcasting.backplanes.background import background
+from broadcasting.backplanes.base import Receiver, Subscription
+from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
+from broadcasting.backplanes.remote import Carrier, RemoteBackplane
+from broadcasting.conf import get_settings
+from broadcasting.exceptions import BackplaneUnavailable
+
+logger = logging.getLogger("broadcasting.backplane")
+
+DEFAULT_PREFIX = "broadcasting"
+
+_Client: TypeAlias = AsyncRedis
+
+
+class RedisBackplane(RemoteBackplane):
+    """``OPTIONS``: ``url`` of the server; ``prefix`` of the topics, one for each site.
+
+    ``join_timeout`` and ``retry_delay`` are seconds; after ``idle_timeout`` seconds of silence
+    the server is asked whether it is still there.
+    """
+
+    known_options: ClassVar[frozenset[str] | None] = frozenset(
+        {"url", "prefix", "join_timeout", "retry_delay", "idle_timeout"}
+    )
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(retry_delay=options.get("retry_delay", 1.0))
+        self.url: str = _checked_url(options.get("url"))
+        self.prefix: str = options.get("prefix", DEFAULT_PREFIX)
+        self.join_timeout: float = options.get("join_timeout", 5.0)
+        self.idle_timeout: float = options.get("idle_timeout", 15.0)
+        self.gaps = 0
+        """How often a node of this process lost its subscriptions, and what came meanwhile."""
+
+        timeout = get_settings().publish_timeout
+        # Whatever fails is told at once; a second try would take a second timeout.
+        self._client = Redis.from_url(
+            self.url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Client]
+        self._clients = weakref.WeakKeyDictionary()
+
+    @property
+    def place(self) -> str:
+        parts = urlsplit(self.url)
+        # Without user and password.
+        return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def topic(self, app_id: str, channel: str) -> str:
+        """Return the name under which the envelopes of one channel travel."""
+        # An id may hold a colon; quoted, no two topics share a text.
+        return f"{self.prefix}:{quote(app_id, safe='')}:{channel}"
+
+    def publish(self, envelope: Envelope) -> None:
+        self._check()
+        try:
+            self._client.publish(self.topic(envelope.app_id, envelope.channel), encode(envelope))
+        except (RedisError, OSError) as error:
+            self._failed(error)
+        self._outage.succeeded()
+
+    def connect(self, receive: Receiver) -> RedisSubscription:
+        self._node_loop = asyncio.get_running_loop()
+        return RedisSubscription(self, receive)
+
+    async def release(self) -> None:
+        """Close the client of the running loop, whose node is gone."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def make_connection(self) -> AbstractConnection:
+        """Return a connection, not open yet, for a node's subscriptions; it waits without end."""
+        pool = ConnectionPool.from_url(
+            self.url,
+            socket_timeout=None,
+            socket_connect_timeout=self.join_timeout,
+            retry=AsyncRetry(NoBackoff(), 0),
+            # The older form of answers, in which what is published looks like all others.
+            protocol=2,
+        )
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    def _carrier(self, envelope: Envelope) -> Carrier:
+        topic, text = self.topic(envelope.app_id, envelope.channel), encode(envelope)
+        return partial(self._publish, topic, text)
+
+    async def _publish(self, topic: str, text: str) -> None:
+        await self._client_of_loop().publish(topic, text)
+
+    def _client_of_loop(self) -> _Client:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            timeout = get_settings().publish_timeout
+            client = self._clients[loop] = AsyncRedis.from_url(
+                self.url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=AsyncRetry(NoBackoff(), 0),
+            )
+            if loop is not self._node_loop:
+                # The background loop lives on when the settings, and with them this, are gone.
+                weakref.finalize(self, _close_in_background, client).atexit = False
+        return client
+
+
+class RedisSubscription(Subscription):
+    """One node's connection to the server, its topics, and the task that reads them."""
+
+    def __init__(self, backplane: RedisBackplane, receive: Receiver) -> None:
+        self._backplane = backplane
+        self._receive = receive
+        self._topics: set[str] = set()
+        self._asked: dict[str, asyncio.Future[None]] = {}
+        """Topics whose subscription the server has not confirmed yet."""
+
+        # Without redis-py's PubSub, which connects again by itself, from two tasks at once.
+        self._connection: AbstractConnection | None = None
+        self._is_open = asyncio.Event()
+        self._commanding = asyncio.Lock()
+        self._reader: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def join(self, app_id: str, channel: str) -> None:
+        topic = self._backplane.topic(app_id, channel)
+        # From here on a new connection asks for it as well.
+        self._topics.add(topic)
+        confirmed = asyncio.get_running_loop().create_future()
+        self._asked[topic] = confirmed
+        try:
+            async with asyncio.timeout(self._backplane.join_timeout):
+                await self._open()
+                # A connection that is lost is followed by one that asks for all topics.
+                with contextlib.suppress(RedisError, OSError):
+                    await self._command("SUBSCRIBE", topic)
+                await confirmed
+        except (RedisError, OSError) as error:
+            self._topics.discard(topic)
+            raise self._unavailable(error) from error
+        finally:
+            self._asked.pop(topic, None)
+
+    async def leave(self, app_id: str, channel: str) -> None:
+        topic = self._backplane.topic(app_id, channel)
+        self._topics.discard(topic)
+        if self._connection is None:  # nor will a new connection ask for it
+            return
+        try:
+            async with asyncio.timeout(self._backplane.join_timeout):
+                await self._command("UNSUBSCRIBE", topic)
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        self._topics.clear()
+        await self._backplane.release()
+
+    async def _open(self) -> None:
+        if self._closed:
+            raise BackplaneUnavailable("The node has left Redis")
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read())
+        await self._is_open.wait()
+
+    async def _command(self, *words: str) -> None:
+        async with self._commanding:
+            # A command to a connection that is closed would open another one.
+            if self._connection is None or not self._connection.is_connected:
+                raise ConnectionError("the connection was lost")
+            await self._connection.send_command(*words, check_health=False)
+
+    def _unavailable(self, error: BaseException) -> BackplaneUnavailable:
+        reason = str(error) or type(error).__name__
+        return BackplaneUnavailable(f"{self._backplane.place} failed: {reason}")
+
+    async def _read(self) -> None:
+        retry_delay, heard = self._backplane.retry_delay, False
+        while not self._closed:
+            try:
+                heard = heard or bool(self._topics)
+                await self._listen()
+            except (RedisError, OSError) as error:
+                if heard:
+                    self._backplane.gaps += 1
+                logger.warning(
+                    "%s: lost what %s channels are told, trying again: %s",
+                    self._backplane.place,
+                    len(self._topics),
+                    str(error) or type(error).__name__,
+                )
+            # Not all nodes at the same moment.
+            await asyncio.sleep(retry_delay * random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def _listen(self) -> None:
+        """Read until the connection is lost. Raises RedisError or OSError."""
+        self._connection = connection = self._backplane.make_connection()
+        try:
+            async with asyncio.timeout(self._backplane.join_timeout):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            # A topic of its own, so that the server always has something to keep it for.
+            await self._command("SUBSCRIBE", f"{self._backplane.prefix}::", *self._topics)
+            self._is_open.set()
+            await self._take_all(connection)
+        finally:
+            self._is_open.clear()
+            async with self._commanding:
+                self._connection = None
+                with contextlib.suppress(RedisError, OSError):
+                    await connection.disconnect()
+
+    async def _take_all(self, connection: AbstractConnection) -> None:
+        is_asked = False
+        while True:
+            answer = await connection.read_response(
+                timeout=self._backplane.idle_timeout, disconnect_on_error=False
+            )
+            if answer is not None:
+                is_asked = False
+                self._take(*answer)
+            elif is_asked:
+                raise TimeoutError("the server is silent")
+            else:
+                is_asked = True
+                await self._command("PING")
+
+    def _take(self, kind: bytes, topic: bytes, content: bytes | int = 0) -> None:
+        if kind == b"subscribe":
+            asked = self._asked.get(topic.decode())
+            if asked is not None and not asked.done():
+                asked.set_result(None)
+        if kind != b"message" or not isinstance(content, bytes):
+            return
+        try:
+            self._receive(decode(content))
+        except UnreadableEnvelope as error:
+            self._backplane.unreadable += 1
+            logger.warning("Dropped an envelope that cannot be read: %s", error)
+        except Exception:  # the node must go on reading, whatever one envelope did
+            logger.exception("An envelope could not be delivered")
+
+
+def _checked_url(url: object) -> str:
+    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
+        # Not shown: it may hold a password.
+        raise ImproperlyConfigured(
+            "BROADCASTING['BACKPLANE']['OPTIONS']['url'] must be the URL of a Redis or Valkey"
+            " server, as 'redis://localhost:6379/0'"
+        )
+    return url
+
+
+def _close_in_background(client: _Client) -> None:
+    background.submit(client.aclose())

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.backplanes.envelope import Envelope
+from broadcasting.backplanes.redis import RedisBackplane
+from broadcasting.exceptions import BackplaneUnavailable
+from tests.backplanes.contract import ENVELOPE, BackplaneContract, Inbox
+from tests.conftest import Valkey
+
+GRACE = 0.5
+
+
+class TestRedis(BackplaneContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, valkey: Valkey) -> None:
+        self.url = valkey.url
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        return RedisBackplane({"url": self.url, "prefix": "contract", **options})
+
+    async def test_a_channel_that_was_left_is_silent_until_it_is_joined_again(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "left")
+        await node.join("app", "kept")
+        await node.leave("app", "left")
+        await backplane.apublish(Envelope(app_id="app", channel="left", frame="no"))
+        await backplane.apublish(Envelope(app_id="app", channel="kept", frame="yes"))
+        assert (await inbox.next()).frame == "yes"
+        await node.join("app", "left")
+        await backplane.apublish(Envelope(app_id="app", channel="left", frame="again"))
+        assert (await inbox.next()).frame == "again"
+        await node.close()
+
+    async def test_sites_with_prefixes_of_their_own_never_meet(self):
+        mine, theirs, inbox = await self.make(), await self.make(prefix="other"), Inbox()
+        node = mine.connect(inbox)
+        await node.join("app", "c")
+        await theirs.apublish(Envelope(app_id="app", channel="c", frame="theirs"))
+        await mine.apublish(Envelope(app_id="app", channel="c", frame="mine"))
+        assert (await inbox.next()).frame == "mine"
+        await node.close()
+
+    async def test_an_envelope_of_another_version_is_counted_and_skipped(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "c")
+        for text in ('{"v":2,"app_id":"app","channel":"c","frame":"{}"}', "nonsense"):
+            await asyncio.to_thread(backplane._client.publish, backplane.topic("app", "c"), text)
+        await backplane.apublish(Envelope(app_id="app", channel="c", frame="good"))
+        assert (await inbox.next()).frame == "good"
+        assert backplane.unreadable == 2
+        await node.close()
+
+    async def test_what_one_envelope_does_never_stops_the_others(self, caplog):
+        backplane, inbox = await self.make(), Inbox()
+
+        def receive(envelope: Envelope) -> None:
+            if envelope.frame == "bad":
+                raise ValueError("broken node")
+            inbox(envelope)
+
+        node = backplane.connect(receive)
+        await node.join("app", "c")
+        for frame in ("bad", "good"):
+            await backplane.apublish(Envelope(app_id="app", channel="c", frame=frame))
+        assert (await inbox.next()).frame == "good"
+        assert "broken node" in caplog.text
+        await node.close()
+
+    async def test_a_node_that_hears_nothing_asks_whether_the_server_is_there(self):
+        backplane, inbox = await self.make(idle_timeout=0.05), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "c")
+        await asyncio.sleep(0.3)  # several silences long
+        await backplane.apublish(Envelope(app_id="app", channel="c", frame="still"))
+        assert (await inbox.next()).frame == "still"
+        assert backplane.gaps == 0
+        await node.close()
+
+    async def test_any_loop_may_publish(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+        await asyncio.to_thread(lambda: asyncio.run(backplane.apublish(ENVELOPE)))
+        assert await inbox.next() == ENVELOPE
+        await node.close()
+
+    async def test_a_node_that_left_can_join_nothing(self):
+        node = (await self.make()).connect(Inbox())
+        await node.close()
+        with pytest.raises(BackplaneUnavailable):
+            await node.join("app", "late")
+
+
+def test_topics_of_different_applications_are_never_the_same():
+    backplane = RedisBackplane({"url": "redis://localhost"})
+    topics = {
+        backplane.topic("a", "#server-to-user-b:c"),
+        backplane.topic("a:#server-to-user-b", "c"),
+        backplane.topic("a:b", "c"),
+        backplane.topic("a%3Ab", "c"),
+    }
+    assert len(topics) == 4
+
+
+@pytest.mark.parametrize("url", [None, 6379, "localhost", "http://localhost"])
+def test_a_wrong_url_is_refused_with_its_place(url):
+    with pytest.raises(ImproperlyConfigured, match=r"\['OPTIONS'\]\['url'\]"):
+        RedisBackplane({"url": url})
+
+
+def test_a_refused_server_costs_one_bounded_try_then_nothing_and_no_secret_is_told(tmp_path):
+    backplane = RedisBackplane({"url": f"unix://user:geheim@{tmp_path}/nobody", "retry_delay": 30})
+    for limit in (0.25 + GRACE, 0.05):
+        started = time.monotonic()
+        with pytest.raises(BackplaneUnavailable) as refused:
+            backplane.publish(ENVELOPE)
+        assert time.monotonic() - started < limit
+        assert "geheim" not in str(refused.value)
+
+
+async def test_a_frozen_server_holds_a_publisher_for_the_timeout_and_delivery_resumes(
+    own_valkey: Valkey,
+):
+    backplane, inbox = RedisBackplane({"url": own_valkey.url, "retry_delay": 0.1}), Inbox()
+    node = backplane.connect(inbox)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    pid = own_valkey.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for publish in (
+            asyncio.to_thread(backplane.publish, ENVELOPE),
+            backplane.apublish(ENVELOPE),
+        ):
+            started = time.monotonic()
+            with pytest.raises(BackplaneUnavailable):
+                await publish
+            assert time.monotonic() - started < 0.25 + GRACE
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await published(backplane)
+    assert await inbox.next() == ENVELOPE
+    await node.close()
+
+
+async def published(backplane: RedisBackplane) -> None:
+    """Publish as soon as the server takes it."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await asyncio.to_thread(backplane.publish, ENVELOPE)
+            except BackplaneUnavailable:
+                await asyncio.sleep(0.05)  # until the next probe is due
+            else:
+                return
+
+
+async def test_subscriptions_survive_a_lost_connection_and_the_gap_is_counted(own_valkey: Valkey):
+    backplane, inbox = RedisBackplane({"url": own_valkey.url, "retry_delay": 0.05}), Inbox()
+    node = backplane.connect(inbox)
+    for number in range(3):
+        await node.join("app", f"c{number}")
+    await asyncio.to_thread(backplane._client.execute_command, "CLIENT", "KILL", "TYPE", "pubsub")
+    # Joins wait for the new connection.
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    assert backplane.gaps == 1
+    for number in range(3):
+        await backplane.apublish(Envelope(app_id="app", channel=f"c{number}", frame="after"))
+        assert (await inbox.next()).channel == f"c{number}"
+    await node.close()
+
+
+async def test_a_server_that_falls_silent_is_noticed(own_valkey: Valkey):
+    options = {"idle_timeout": 0.05, "retry_delay": 0.05, "join_timeout": 0.2}
+    backplane, inbox = RedisBackplane({"url": own_valkey.url, **options}), Inbox()
+    node = backplane.connect(inbox)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    pid = own_valkey.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            while backplane.gaps == 0:
+                await asyncio.sleep(0.01)
+        with pytest.raises(BackplaneUnavailable):
+            await node.join("app", "meanwhile")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    async with asyncio.timeout(10):
+        while inbox.queue.empty():
+            await published(backplane)
+            await asyncio.sleep(0.05)
+    await node.close()
