@@ -7,9 +7,9 @@ not know is logged and counted, never fatal: workers and sites are not deployed 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from os import urandom
 from typing import Any, Final
-from uuid import uuid4
 
 from broadcasting import queues
 from broadcasting.broadcasters import broadcasters
@@ -45,12 +45,21 @@ class Broadcast:
     event_label: str = ""
     """Dotted path of the event class, for logs and monitors."""
 
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str = field(default_factory=lambda: urandom(16).hex())
     """The same for every attempt to send it."""
 
     def to_payload(self) -> dict[str, Any]:
         """Return the broadcast as JSON data."""
-        return {"v": VERSION, **asdict(self), "channels": [*self.channels]}
+        return {
+            "v": VERSION,
+            "id": self.id,
+            "name": self.name,
+            "channels": [*self.channels],
+            "data": self.data,
+            "broadcaster": self.broadcaster,
+            "except_socket": self.except_socket,
+            "event_label": self.event_label,
+        }
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Broadcast:

@@ -74,13 +74,18 @@ class Dispatch:
         others = options.to_others if self.others_only is None else self.others_only
         return Outgoing(
             event=copy.copy(self.event),
-            options=replace(
-                options,
-                broadcasters=self.broadcasters or options.broadcasters,
-                queue=self.queue or options.queue,
-                now=self.at_once or options.now,
-            ),
+            options=self._options(options),
             except_socket=(self.socket_id or current_socket_id()) if others else None,
+        )
+
+    def _options(self, options: EventOptions) -> EventOptions:
+        if not (self.broadcasters or self.queue or self.at_once):
+            return options
+        return replace(
+            options,
+            broadcasters=self.broadcasters or options.broadcasters,
+            queue=self.queue or options.queue,
+            now=self.at_once or options.now,
         )
 
 

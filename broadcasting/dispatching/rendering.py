@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from os import urandom
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from broadcasting.broadcasters import broadcasters
 from broadcasting.broadcasts import Broadcast
@@ -131,13 +131,14 @@ def render(outgoing: Outgoing) -> Batch | None:
             raise
         report(error, outgoing.label, step, channels)
         return None
-    number = uuid4().hex
+    number = urandom(16).hex()
+    names = tuple(channel.name for channel in channels)
     good, refused = [], []
     for alias in outgoing.broadcasters:
         broadcast = Broadcast(
             id=number,
             name=name,
-            channels=tuple(channel.name for channel in channels),
+            channels=names,
             data=data,
             broadcaster=alias,
             except_socket=outgoing.except_socket,
