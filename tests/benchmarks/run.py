@@ -2,7 +2,8 @@
 
     ./dev bench [--sockets 500] [--messages 40] [--rate 5] [--rounds 3] [--only NAME ...]
 
-``./dev bench http`` measures the HTTP API instead, see http_events.py.
+``./dev bench http`` measures the HTTP API instead, see http_events.py; ``./dev bench dispatch``
+what dispatching an event costs, see dispatch.py.
 
 Compares this package with plain Channels on the same two servers. Judge by the ratios of
 one run: a shared machine's absolute numbers wander. Linux only (it reads /proc).
@@ -232,11 +233,15 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # Run as a file, this one is __main__ and its folder's parent is not on the path.
+    sys.path.insert(0, str(ROOT))
     if sys.argv[1:2] == ["http"]:
-        # Run as a file, this one is __main__ and its folder's parent is not on the path.
-        sys.path.insert(0, str(ROOT))
         from tests.benchmarks import http_events
 
         http_events.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["dispatch"]:
+        from tests.benchmarks import dispatch
+
+        dispatch.main(sys.argv[2:])
     else:
         main()
