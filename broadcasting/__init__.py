@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from broadcasting.lazy import lazy_face
 
 if TYPE_CHECKING:
+    from broadcasting.anonymous import on, presence, private
     from broadcasting.authorization import ChannelRoute, channel, user_resolver
     from broadcasting.channels import (
         Channel,
@@ -41,7 +42,10 @@ __all__ = [
     "broadcast",
     "channel",
     "current_socket_id",
+    "on",
     "on_client_event",
+    "presence",
+    "private",
     "user_resolver",
 ]
 
@@ -59,7 +63,10 @@ _HOMES = {
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
+    "on": "broadcasting.anonymous",
     "on_client_event": "broadcasting.client_events",
+    "presence": "broadcasting.anonymous",
+    "private": "broadcasting.anonymous",
     "user_resolver": "broadcasting.authorization",
 }
 

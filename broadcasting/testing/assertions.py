@@ -41,8 +41,8 @@ class BroadcastAssertions(ABC):
     ) -> list[Record]:
         """Assert that ``event`` was broadcast, at least once or exactly ``times``.
 
-        ``predicate`` is asked with the event. ``on``: channels that must be among those it
-        went to. Going out through several broadcasters counts once.
+        ``predicate`` is asked with the event, or, for an anonymous one, with its record. ``on``:
+        channels that must be among those it went to. Going out through several broadcasters counts once.
         """
         on = as_channels(on)
         found = self._found(event, predicate, on)
@@ -114,7 +114,7 @@ class BroadcastAssertions(ABC):
             for record in self.sent
             if _is(record, event)
             and channels <= {channel.name for channel in record.channels}
-            and (predicate is None or predicate(record.event))
+            and (predicate is None or predicate(record.event or record))
         ]
 
     def _fail(self, message: str) -> NoReturn:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from broadcasting.anonymous import AnonymousEvent
 from broadcasting.broadcasts import Broadcast
 from broadcasting.channels import Channel, from_wire
 from broadcasting.dispatching.rendering import Outgoing, name_of
@@ -71,7 +72,7 @@ def record_of(outgoing: Outgoing, broadcast: Broadcast) -> Record:
         name=broadcast.name,
         channels=tuple(from_wire(name) for name in broadcast.channels),
         data=broadcast.data,
-        event=outgoing.event,
+        event=None if isinstance(outgoing.event, AnonymousEvent) else outgoing.event,
         except_socket=broadcast.except_socket,
         broadcaster=broadcast.broadcaster,
         queue=_queue(outgoing),

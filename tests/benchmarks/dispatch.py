@@ -56,8 +56,8 @@ def main(arguments: list[str]) -> None:
                 if number:  # the first round warms up
                     rounds[name].append(spent)
             redis.Redis.from_url(url).flushall()
-    for name, spent in rounds.items():
-        print(f"{name:44}{statistics.median(spent):8.1f} us")
+    for name, measured in rounds.items():
+        print(f"{name:44}{statistics.median(measured):8.1f} us")
     for name, beside in RATIOS.items():
         ratio = statistics.median(
             mine / least for mine, least in zip(rounds[name], rounds[beside], strict=True)
