@@ -42,7 +42,8 @@ class BroadcastAssertions(ABC):
         """Assert that ``event`` was broadcast, at least once or exactly ``times``.
 
         ``predicate`` is asked with the event, or, for an anonymous one, with its record. ``on``:
-        channels that must be among those it went to. Going out through several broadcasters counts once.
+        channels that must be among those it went to. Going out through several broadcasters
+        counts once.
         """
         on = as_channels(on)
         found = self._found(event, predicate, on)
