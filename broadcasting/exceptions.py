@@ -12,6 +12,7 @@
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
      +- InvalidEventName           an event name that is empty, reserved or too long
      +- PayloadError               a payload that cannot be encoded, with its path
+     +- MissingModel               a row that a worker was to fetch again is gone
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
 
@@ -85,6 +86,18 @@ class PayloadError(BroadcastingError, TypeError):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class MissingModel(BroadcastingError):
+    """A row of an event is gone by the time that a worker looks for it."""
+
+    def __init__(self, label: str, pk: object) -> None:
+        super().__init__(f"{label} {pk} is gone")
+        self.label = label
+        self.pk = pk
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.label, self.pk)
 
 
 class EncryptionUnavailable(BroadcastingError):
