@@ -72,6 +72,10 @@ class AnonymousBroadcast:
         """Push on this queue instead of the default one."""
         return AnonymousBroadcast(self._dispatch.on_queue(name))
 
+    def delay(self, seconds: float) -> AnonymousBroadcast:
+        """Send ``seconds`` later, through a queue that can wait (not ``sync``)."""
+        return AnonymousBroadcast(self._dispatch.delay(seconds))
+
     def send(self) -> None:
         """Send after the commit, through the queue. Raises what ``dispatch()`` of an event does."""
         self._dispatch.dispatch()

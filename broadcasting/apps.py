@@ -21,7 +21,7 @@ class BroadcastingConfig(AppConfig):
     def ready(self) -> None:
         import_module("broadcasting.checks")
         # The jobs that any worker must know.
-        import_module("broadcasting.broadcasts")
+        import_module("broadcasting.workers")
         import_module("broadcasting.webhooks.jobs")
         discover_rules()
 

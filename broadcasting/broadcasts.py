@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Final
 
-from broadcasting import queues
 from broadcasting.broadcasters import broadcasters
+from broadcasting.signals import broadcast_sent
 
 logger = logging.getLogger("broadcasting.queue")
 
@@ -45,6 +45,9 @@ class Broadcast:
     event_label: str = ""
     """Dotted path of the event class, for logs and monitors."""
 
+    event: dict[str, Any] | None = None
+    """The event, packed, if it wants to hear that its broadcast failed in a worker."""
+
     id: str = field(default_factory=lambda: urandom(16).hex())
     """The same for every attempt to send it."""
 
@@ -59,6 +62,7 @@ class Broadcast:
             "broadcaster": self.broadcaster,
             "except_socket": self.except_socket,
             "event_label": self.event_label,
+            **({} if self.event is None else {"event": self.event}),
         }
 
     @classmethod
@@ -76,26 +80,37 @@ class Broadcast:
 
 def send(payload: dict[str, Any]) -> None:
     """Run the job: give the broadcast to its broadcaster. Raises PublishError."""
-    broadcast = _read(payload)
-    if broadcast is not None:
-        broadcasters[broadcast.broadcaster].broadcast(broadcast)
+    broadcast = read(payload)
+    if broadcast is None:
+        return
+    broadcasters[broadcast.broadcaster].broadcast(broadcast)
+    logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+    if broadcast_sent.receivers:
+        broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
 
 
 async def asend(payload: dict[str, Any]) -> None:
     """See send()."""
-    broadcast = _read(payload)
-    if broadcast is not None:
-        await broadcasters[broadcast.broadcaster].abroadcast(broadcast)
+    broadcast = read(payload)
+    if broadcast is None:
+        return
+    await broadcasters[broadcast.broadcaster].abroadcast(broadcast)
+    logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+    if broadcast_sent.receivers:
+        await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
 
 
-def _read(payload: dict[str, Any]) -> Broadcast | None:
-    global unreadable
+def read(payload: dict[str, Any]) -> Broadcast | None:
+    """Return the broadcast of a job, or None, counted and logged, if it cannot be read."""
     try:
         return Broadcast.from_payload(payload)
     except UnreadableBroadcast as error:
-        unreadable += 1
-        logger.error("Dropped a broadcast that cannot be read: %s", error)
+        unread(error)
         return None
 
 
-queues.register(JOB, send, asend)
+def unread(problem: object) -> None:
+    """Count and log a job that this process could not read."""
+    global unreadable
+    unreadable += 1
+    logger.error("Dropped a broadcast that cannot be read: %s", problem)

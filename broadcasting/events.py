@@ -131,8 +131,9 @@ class ShouldBroadcast(_MadeOnFirstUse):
         OrderShipped(order).dispatch()
 
     ``Meta`` may set: ``fields``, ``name``, ``broadcasters``, ``queue``, ``tries``,
-    ``backoff`` and ``expires`` (seconds), ``after_commit``, ``rescue``, ``to_others``,
-    ``using``, ``now``. It is inherited option by option; an unknown one is a TypeError.
+    ``backoff``, ``delay``, ``timeout`` and ``expires`` (seconds), ``render``, ``missing``,
+    ``after_commit``, ``rescue``, ``to_others``, ``using``, ``now``. It is inherited option by
+    option; an unknown one is a TypeError.
     """
 
     _broadcasting: ClassVar[EventOptions] = EventOptions()
@@ -165,6 +166,13 @@ class ShouldBroadcast(_MadeOnFirstUse):
         """Return whether to broadcast at all; asked when the event is handed on."""
         return True
 
+    def broadcast_failed(self, error: Exception) -> None:
+        """Hear that the event was given up by one of its broadcasters, after the last attempt.
+
+        Called where that was decided: in the caller, or in a worker, where the event was made
+        again and its rows fetched. What it raises is logged.
+        """
+
     def dispatch(self) -> None:
         """Broadcast after the current transaction commits, or at once outside one.
 
@@ -195,6 +203,14 @@ class ShouldBroadcast(_MadeOnFirstUse):
     def on_queue(self, name: str) -> Dispatch:
         """Push on this queue instead of ``Meta.queue``."""
         return Dispatch(self).on_queue(name)
+
+    def delay(self, seconds: float) -> Dispatch:
+        """Send ``seconds`` later, through a queue that can wait (not ``sync``)."""
+        return Dispatch(self).delay(seconds)
+
+    def expires(self, seconds: float) -> Dispatch:
+        """Drop its job if it is still waiting ``seconds`` after it was due."""
+        return Dispatch(self).expires(seconds)
 
     def now(self) -> Dispatch:
         """Send in this process, without the queue (still after the commit)."""

@@ -1,8 +1,11 @@
-"""What occurs in an application, as Django signals.
+"""What occurs in an application, and what becomes of broadcasts, as Django signals.
 
-They are sent in the process that holds the sockets, by a thread of its own: one after the
-other in the order in which things happened, never on the event loop. The sender is the class
+What occurs is told in the process that holds the sockets, by a thread of its own: one after
+the other in the order in which things happened, never on the event loop. The sender is the class
 ``Application``; keyword arguments are ``application``, ``time_ms`` and those of the table below.
+
+What becomes of broadcasts is told where it is decided, by the thread or loop that decides; the
+sender is the class ``Broadcast``. What a receiver raises is logged, and changes nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +48,15 @@ cache_miss = Signal()
 
 subscription_count = Signal()
 """The number of connections of a channel changed: ``channel``, ``subscription_count``."""
+
+broadcast_sent = Signal()
+"""A broadcaster took a broadcast: ``broadcast``. In the process that gave it to it."""
+
+broadcast_failed = Signal()
+"""A broadcast was given up: ``broadcast`` and ``error``. Once, after the last attempt."""
+
+broadcast_skipped = Signal()
+"""An event was not sent, and that is no failure: ``label``, ``id`` and ``reason``."""
 
 _SENT: Final[dict[str, tuple[Signal, tuple[str, ...]]]] = {
     "connected": (connected, ("socket_id",)),

@@ -1,7 +1,7 @@
 """Where Celery's ``autodiscover_tasks()`` finds our one task, and with it the jobs it runs."""
 
-from broadcasting import broadcasts
+from broadcasting import workers
 from broadcasting.queues.celery import run_job
 from broadcasting.webhooks import jobs
 
-__all__ = ["broadcasts", "jobs", "run_job"]
+__all__ = ["jobs", "run_job", "workers"]

@@ -14,7 +14,7 @@ from broadcasting.dispatching.bridge import submit_to_waiting_thread
 from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
-from broadcasting.dispatching.rendering import Batch, Outgoing, render
+from broadcasting.dispatching.rendering import Batch, Outgoing
 from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.middleware import current_socket_id
 
@@ -30,6 +30,8 @@ class Dispatch:
     broadcasters: tuple[str, ...] | None = None
     queue: str | None = None
     at_once: bool = False
+    wait: float | None = None
+    patience: float | None = None
     others_only: bool | None = None
     socket_id: str | None = None
 
@@ -48,6 +50,14 @@ class Dispatch:
     def on_queue(self, name: str) -> Dispatch:
         """Push on this queue instead of the event's."""
         return replace(self, queue=name)
+
+    def delay(self, seconds: float) -> Dispatch:
+        """Let its job be due ``seconds`` later. Needs a queue that can wait (not ``sync``)."""
+        return replace(self, wait=seconds)
+
+    def expires(self, seconds: float) -> Dispatch:
+        """Drop its job if it is still waiting ``seconds`` after it was due."""
+        return replace(self, patience=seconds)
 
     def now(self) -> Dispatch:
         """Send in this process, without the queue (still after the commit)."""
@@ -79,14 +89,17 @@ class Dispatch:
         )
 
     def _options(self, options: EventOptions) -> EventOptions:
-        if not (self.broadcasters or self.queue or self.at_once):
-            return options
-        return replace(
-            options,
-            broadcasters=self.broadcasters or options.broadcasters,
-            queue=self.queue or options.queue,
-            now=self.at_once or options.now,
-        )
+        said: dict[str, Any] = {
+            "broadcasters": self.broadcasters,
+            "queue": self.queue,
+            "now": self.at_once or None,
+            "delay": self.wait,
+            "expires": self.patience,
+        }
+        changes = {name: value for name, value in said.items() if value is not None}
+        if self.at_once and self.wait is None:
+            changes["delay"] = 0  # that of the class is for its queue
+        return replace(options, **changes) if changes else options
 
 
 def broadcast(
@@ -96,13 +109,14 @@ def broadcast(
     via: str | Iterable[str] | None = None,
     now: bool = False,
     queue: str | None = None,
+    delay: float | None = None,
 ) -> None:
     """Dispatch ``event``, as its own ``.dispatch()`` with the modifiers of the same names.
 
     ``via``: one alias of ``BROADCASTERS`` or several. Raises TypeError for what is not a
     ShouldBroadcast, and whatever ``dispatch()`` raises.
     """
-    _modified(event, to_others, via, now, queue).dispatch()
+    _modified(event, to_others, via, now, queue, delay).dispatch()
 
 
 async def abroadcast(
@@ -112,13 +126,19 @@ async def abroadcast(
     via: str | Iterable[str] | None = None,
     now: bool = False,
     queue: str | None = None,
+    delay: float | None = None,
 ) -> None:
     """See broadcast()."""
-    await _modified(event, to_others, via, now, queue).adispatch()
+    await _modified(event, to_others, via, now, queue, delay).adispatch()
 
 
 def _modified(
-    event: Any, to_others: bool, via: str | Iterable[str] | None, now: bool, queue: str | None
+    event: Any,
+    to_others: bool,
+    via: str | Iterable[str] | None,
+    now: bool,
+    queue: str | None,
+    delay: float | None,
 ) -> Dispatch:
     if not isinstance(event, Dispatch):
         if not isinstance(getattr(type(event), "_broadcasting", None), EventOptions):
@@ -133,6 +153,8 @@ def _modified(
         event = event.now()
     if queue is not None:
         event = event.on_queue(queue)
+    if delay is not None:
+        event = event.delay(delay)
     dispatch: Dispatch = event
     return dispatch
 
@@ -159,4 +181,4 @@ def _begin(outgoing: Outgoing, outlet: Outlet) -> Batch | None:
         if connection is not None:
             outlet.wait(replace(outgoing, keys=keys_of(outgoing.attributes)), connection)
             return None
-    return render(outgoing)
+    return outlet.prepare(outgoing)

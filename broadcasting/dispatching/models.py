@@ -45,9 +45,14 @@ def keys_of(values: Iterable[Any]) -> Keys:
     return [(row, row.pk) for row in _rows(values) if isinstance(row, Model) and _has_key(row)]
 
 
+def has_unsaved(values: Iterable[Any]) -> bool:
+    """Whether one of the rows has no key: not saved yet, or deleted."""
+    return any(isinstance(row, Model) and not _has_key(row) for row in _rows(values))
+
+
 @contextmanager
-def as_they_were(keys: Keys) -> Iterator[None]:
-    """Give rows that were deleted meanwhile their primary keys back for a while.
+def as_they_were(keys: Keys) -> Iterator[bool]:
+    """Give rows that were deleted meanwhile their primary keys back; yield whether any was.
 
     Django takes the key from an instance that it deletes, and with it the name of its channel.
     """
@@ -55,7 +60,7 @@ def as_they_were(keys: Keys) -> Iterator[None]:
     for row, pk in deleted:
         row.pk = pk
     try:
-        yield
+        yield bool(deleted)
     finally:
         for row, pk in deleted:
             if row.pk == pk:  # unless it was saved anew meanwhile

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from broadcasting.encoding import Fields
 
 # Names that are fixed but not served by this version.
-PLANNED = frozenset({"delay", "render", "serializer", "timeout", "unique", "unique_for"})
+PLANNED = frozenset({"serializer", "unique", "unique_for"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,18 @@ class EventOptions:
 
     expires: float | None = None
     """Seconds that its job may wait; None: as the queue says."""
+
+    delay: float = 0
+    """Seconds before its job is due. Needs a queue that can wait."""
+
+    timeout: float | None = None
+    """Seconds that a worker gives its job."""
+
+    render: Literal["commit", "worker"] = "commit"
+    """When name, channels and payload are asked for: as it is handed on, or in the worker."""
+
+    missing: Literal["skip", "fail"] = "skip"
+    """What becomes of an event whose row is gone when a worker is to render it."""
 
     after_commit: bool = True
     """Whether to wait for the commit of the transaction around the dispatch."""
@@ -110,6 +122,19 @@ def _seconds(value: Any) -> float:
     return value
 
 
+def _seconds_or_none(value: Any) -> float | None:
+    return None if value is None else _seconds(value)
+
+
+def _one_of(*words: str) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if value not in words:
+            raise ValueError
+        return value
+
+    return parse
+
+
 def _waits(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list | tuple):
         return (_seconds(value),)
@@ -144,6 +169,10 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "tries": (_count, "a whole number above 0"),
     "backoff": (_waits, "seconds, or a list of seconds"),
     "expires": (_seconds, "a number of seconds"),
+    "delay": (_seconds, "a number of seconds"),
+    "timeout": (_seconds_or_none, "a number of seconds, or None"),
+    "render": (_one_of("commit", "worker"), '"commit" or "worker"'),
+    "missing": (_one_of("skip", "fail"), '"skip" or "fail"'),
     "after_commit": _switch,
     "rescue": (_of(bool, type(None)), "True, False or None"),
     "to_others": _switch,

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import JOB, Broadcast, asend, send
+from broadcasting.conf import get_settings
 from broadcasting.dispatching import bridge
+from broadcasting.dispatching.afterwards import tell_failure
 from broadcasting.dispatching.failures import report
-from broadcasting.dispatching.models import as_they_were
+from broadcasting.dispatching.models import as_they_were, has_unsaved
+from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.publisher import publisher
-from broadcasting.dispatching.rendering import Batch, Outgoing, render
+from broadcasting.dispatching.rendering import Batch, Outgoing, pack, render
 from broadcasting.queues import get_queue
+from broadcasting.queues.base import Payload
+
+if TYPE_CHECKING:
+    from broadcasting.events import ShouldBroadcast
 
 
 class Outlet(ABC):
@@ -36,11 +46,16 @@ class Outlet(ABC):
         transaction.on_commit(partial(self.complete, outgoing), using=connection.alias)
 
     def complete(self, outgoing: Outgoing) -> None:
-        """Render ``outgoing`` and hand it on."""
-        with as_they_were(outgoing.keys):
-            batch = render(outgoing)
+        """Prepare ``outgoing`` and hand it on."""
+        with as_they_were(outgoing.keys) as is_lossy:
+            # What a worker could not fetch is rendered while it is here.
+            batch = render(outgoing) if is_lossy else self.prepare(outgoing)
         if batch is not None:
             self.hand_on(batch)
+
+    def prepare(self, outgoing: Outgoing) -> Batch | None:
+        """Return what is to be handed on, or None for nothing. Raises what render() raises."""
+        return render(outgoing)
 
     def fail(self, outgoing: Outgoing, error: Exception) -> None:
         """Take what went wrong in a thread in which nobody is left to raise at."""
@@ -61,7 +76,16 @@ class RealOutlet(Outlet):
     def takes(self, outgoing: Outgoing) -> bool:
         return True
 
+    def prepare(self, outgoing: Outgoing) -> Batch | None:
+        options = outgoing.options
+        later = options.render == "worker" and not options.now and get_queue().leaves_process
+        # What a worker could not fetch is rendered while it is here.
+        return (
+            pack(outgoing) if later and not has_unsaved(outgoing.attributes) else render(outgoing)
+        )
+
     def hand_on(self, batch: Batch) -> None:
+        _check_delay(batch)
         rescue = batch.outgoing.rescue
         if bridge.loop_is_running():
             # This thread may not wait, so nobody is left to see what would be raised. A script
@@ -70,39 +94,85 @@ class RealOutlet(Outlet):
             publisher.submit(partial(_background, batch))
             settle(batch.refused, rescue=rescue)
         else:
-            settle([*batch.refused, *_push(batch)], rescue=rescue)
+            errors = [*batch.refused, *push_each(batch)]
+            _tell(batch, errors)
+            settle(errors, rescue=rescue)
 
     async def ahand_on(self, batch: Batch) -> None:
+        _check_delay(batch)
         errors = [*batch.refused]
-        for broadcast in batch.broadcasts:
+        for broadcast, job, payload in _jobs(batch):
             try:
                 if batch.outgoing.options.now:
-                    await asend(broadcast.to_payload())
+                    await asend(payload)
                 else:
-                    await get_queue().apush(JOB, broadcast.to_payload(), batch.job_options)
+                    await get_queue().apush(job, payload, batch.job_options)
             except Exception as error:
                 errors.append((broadcast, error))
+        if errors:
+            await sync_to_async(_tell, thread_sensitive=True)(batch, errors)
         settle(errors, rescue=batch.outgoing.rescue)
 
 
+_Failure = tuple[Broadcast, Exception]
+
+
 def _background(batch: Batch) -> None:
-    settle(_push(batch), rescue=True)
+    errors = push_each(batch)
+    _tell(batch, [*batch.refused, *errors])
+    settle(errors, rescue=True)
 
 
-def _push(batch: Batch) -> list[tuple[Broadcast, Exception]]:
-    errors = []
-    for broadcast in batch.broadcasts:
+def push_all(batch: Batch) -> None:
+    """Push each job of ``batch``, whatever becomes of the others. Raises the first error."""
+    errors = push_each(batch)
+    settle(errors, rescue=False)
+
+
+def push_each(batch: Batch) -> list[_Failure]:
+    """Push each job of ``batch``, or do it ``now``; return what failed."""
+    errors: list[_Failure] = []
+    for broadcast, job, payload in _jobs(batch):
         try:
             if batch.outgoing.options.now:
-                send(broadcast.to_payload())
+                send(payload)
             else:
-                get_queue().push(JOB, broadcast.to_payload(), batch.job_options)
+                get_queue().push(job, payload, batch.job_options)
         except Exception as error:
             errors.append((broadcast, error))
     return errors
 
 
-def settle(errors: Sequence[tuple[Broadcast, Exception]], *, rescue: bool) -> None:
+def _jobs(batch: Batch) -> Iterator[tuple[Broadcast, str, Payload]]:
+    """Yield each job, and what it is about as far as that is known."""
+    if batch.packed is not None:
+        yield next(batch.packed.unrendered()), RENDER_JOB, batch.packed.to_payload()
+    for broadcast in batch.broadcasts:
+        yield broadcast, JOB, broadcast.to_payload()
+
+
+def _check_delay(batch: Batch) -> None:
+    options = batch.outgoing.options
+    if not options.delay:
+        return
+    if options.now:
+        raise ValueError(f"{batch.outgoing.label}: now() does not wait, so delay() cannot be kept")
+    if not get_queue().supports_delay:
+        raise ImproperlyConfigured(
+            f"{batch.outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
+            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a worker."
+        )
+
+
+def _tell(batch: Batch, errors: Sequence[_Failure]) -> None:
+    """Let the event and the signal's receivers hear what failed, the event once."""
+    event: ShouldBroadcast | None = batch.outgoing.event
+    for broadcast, error in errors:
+        tell_failure(broadcast, error, event)
+        event = None
+
+
+def settle(errors: Sequence[_Failure], *, rescue: bool) -> None:
     """Report the errors, or raise the first one with the others as notes."""
     if rescue:
         for broadcast, error in errors:

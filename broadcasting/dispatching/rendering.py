@@ -7,7 +7,7 @@ and a row deleted later is no problem.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from os import urandom
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,16 @@ from broadcasting.conf import get_settings
 from broadcasting.dispatching.failures import logger, report
 from broadcasting.dispatching.models import Keys
 from broadcasting.dispatching.options import EventOptions
+from broadcasting.dispatching.packing import Packed
 from broadcasting.encoding import encode
-from broadcasting.exceptions import InvalidEventName
+from broadcasting.exceptions import InvalidEventName, PayloadError
 from broadcasting.protocol.names import (
     CLIENT_PREFIX,
     MAX_NAME_LENGTH,
     RESERVED_PREFIXES,
     is_event_name,
 )
-from broadcasting.queues import JobOptions
+from broadcasting.queues import JobOptions, get_queue
 
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
@@ -44,6 +45,9 @@ class Outgoing:
     """Those of the class, with the modifiers of this call applied."""
 
     except_socket: str | None = None
+    id: str = field(default_factory=lambda: urandom(16).hex())
+    """Goes with it all the way, for every broadcaster and every attempt."""
+
     keys: Keys = ()
     """The primary keys of its rows when it began to wait for its commit."""
 
@@ -90,30 +94,36 @@ class Batch:
     refused: tuple[tuple[Broadcast, Exception], ...] = ()
     """What a broadcaster said at once that it could never send, and why."""
 
+    packed: Packed | None = None
+    """The event for a worker to render, in place of the broadcasts."""
+
     @property
     def job_options(self) -> JobOptions:
-        """How a queue is to run each of the broadcasts."""
+        """How a queue is to run each of the jobs."""
         options = self.outgoing.options
         return JobOptions(
             queue=options.queue,
             tries=options.tries,
             backoff=options.backoff,
             expires=options.expires,
+            delay=options.delay,
+            timeout=options.timeout,
             label=self.outgoing.label,
         )
 
 
-def render(outgoing: Outgoing) -> Batch | None:
+def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
     """Return the broadcasts of an event, or None if there is nothing to send.
 
-    Raises what the hooks raise, InvalidEventName, InvalidChannelName and PayloadError,
-    unless the event is to be rescued.
+    ``ask``: whether the event has not been asked yet if it is to be sent at all. Raises what
+    the hooks raise, InvalidEventName, InvalidChannelName and PayloadError, unless the event is to
+    be rescued.
     """
     event = outgoing.event
     channels: tuple[Channel, ...] = ()
     step = "broadcast_when"
     try:
-        if not event.broadcast_when():
+        if ask and not event.broadcast_when():
             return None
         step = "broadcast_as"
         name = name_of(outgoing)
@@ -131,18 +141,19 @@ def render(outgoing: Outgoing) -> Batch | None:
             raise
         report(error, outgoing.label, step, channels)
         return None
-    number = urandom(16).hex()
+    packed = _packed_for_failures(outgoing)
     names = tuple(channel.name for channel in channels)
     good, refused = [], []
     for alias in outgoing.broadcasters:
         broadcast = Broadcast(
-            id=number,
+            id=outgoing.id,
             name=name,
             channels=names,
             data=data,
             broadcaster=alias,
             except_socket=outgoing.except_socket,
             event_label=outgoing.label,
+            event=packed,
         )
         try:
             broadcasters[alias].check(broadcast)
@@ -168,3 +179,52 @@ def name_of(outgoing: Outgoing) -> str:
             f" characters that begins with none of {taken}"
         )
     return str(name)
+
+
+def pack(outgoing: Outgoing) -> Batch | None:
+    """Return an event for a worker to render, or None if it does not want to be sent.
+
+    Raises what ``broadcast_when()`` raises, and PayloadError for what cannot travel, unless the
+    event is to be rescued.
+    """
+    # Not at import: events are built on this package.
+    from broadcasting.references import pack as packed
+
+    try:
+        if not outgoing.event.broadcast_when():
+            return None
+        event = packed(outgoing.event)
+    except Exception as error:
+        if not outgoing.rescue:
+            raise
+        report(error, outgoing.label, "packing it for a worker")
+        return None
+    return Batch(
+        outgoing=outgoing,
+        broadcasts=(),
+        packed=Packed(
+            id=outgoing.id,
+            event=event,
+            label=outgoing.label,
+            broadcasters=outgoing.broadcasters,
+            queue=outgoing.options.queue,
+            except_socket=outgoing.except_socket,
+            missing=outgoing.options.missing,
+        ),
+    )
+
+
+def _packed_for_failures(outgoing: Outgoing) -> dict[str, Any] | None:
+    """Return the event for a worker to tell, if it has an ear for that and can travel."""
+    from broadcasting.events import ShouldBroadcast
+    from broadcasting.references import pack as packed
+
+    if type(outgoing.event).broadcast_failed is ShouldBroadcast.broadcast_failed:
+        return None
+    if outgoing.options.now or not get_queue().leaves_process:
+        return None
+    try:
+        return packed(outgoing.event)
+    except PayloadError as error:
+        logger.warning("A worker cannot tell %s of a failure: %s", outgoing.label, error)
+        return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from broadcasting.families import OneBackend
-from broadcasting.queues.base import BaseQueue, JobOptions, arun, register, run
+from broadcasting.queues.base import BaseQueue, JobOptions, arun, give_up, register, run
 
-__all__ = ["BaseQueue", "JobOptions", "arun", "get_queue", "register", "run"]
+__all__ = ["BaseQueue", "JobOptions", "arun", "get_queue", "give_up", "register", "run"]
 
 SHORT_NAMES = {
     "sync": "broadcasting.queues.sync.SyncQueue",

@@ -7,6 +7,7 @@ payload is plain JSON data. Queues know nothing of events, broadcasters or chann
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +21,9 @@ from broadcasting.exceptions import PublishError
 Payload = dict[str, Any]
 Job = Callable[[Payload], None]
 AsyncJob = Callable[[Payload], Awaitable[None]]
+FailedJob = Callable[[Payload, Exception], None]
+
+logger = logging.getLogger("broadcasting.queue")
 
 DEFAULT_NAME = "broadcasts"
 DEFAULT_EXPIRES = 60.0
@@ -39,6 +43,12 @@ class JobOptions:
     expires: float | None = None
     """A job that has waited longer than this is dropped: old news is no news."""
 
+    delay: float = 0
+    """Seconds before it is due; ``expires`` counts from there."""
+
+    timeout: float | None = None
+    """Seconds that a worker gives it, where the queue can stop a job."""
+
     label: str = ""
     """What monitors and logs call the job; never its payload."""
 
@@ -55,6 +65,9 @@ class BaseQueue(ABC):
 
     leaves_process: bool = True
     """Whether jobs run in another process than the one that pushed them."""
+
+    supports_delay: ClassVar[bool] = False
+    """Whether jobs may be due later."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -96,11 +109,31 @@ def _seconds(value: object) -> float:
 
 
 _jobs: dict[str, tuple[Job, AsyncJob | None]] = {}
+_failed: dict[str, FailedJob] = {}
 
 
-def register(name: str, job: Job, ajob: AsyncJob | None = None) -> None:
-    """Let workers find ``job`` by ``name``; ``ajob`` is its twin that never blocks a loop."""
+def register(
+    name: str, job: Job, ajob: AsyncJob | None = None, failed: FailedJob | None = None
+) -> None:
+    """Let workers find ``job`` by ``name``; ``ajob`` is its twin that never blocks a loop.
+
+    ``failed`` is called with the payload and the error by a worker that will not try again;
+    where the job runs in the process that pushed it, whoever pushed is told by the exception.
+    """
     _jobs[name] = (job, ajob)
+    if failed is not None:
+        _failed[name] = failed
+
+
+def give_up(name: str, payload: Payload, error: Exception) -> None:
+    """Tell whom it concerns that the job ``name`` failed for the last time. Never raises."""
+    failed = _failed.get(name)
+    if failed is None:
+        return
+    try:
+        failed(payload, error)
+    except Exception:
+        logger.exception("What is to be done after the job %s failed has failed itself", name)
 
 
 def run(name: str, payload: Payload) -> None:

@@ -19,7 +19,7 @@ from broadcasting.conf import get_settings
 from broadcasting.exceptions import PublishError, QueueUnavailable
 from broadcasting.forking import ForkSafeLock
 from broadcasting.outage import Outage
-from broadcasting.queues.base import BaseQueue, JobOptions, Payload, run, wait_before
+from broadcasting.queues.base import BaseQueue, JobOptions, Payload, give_up, run, wait_before
 
 try:
     from celery import Task, current_app, shared_task
@@ -30,6 +30,9 @@ except ImportError as error:
     raise ImproperlyConfigured(
         "BROADCASTING['QUEUE']: 'celery' needs Celery: pip install 'django-broadcasting[celery]'"
     ) from error
+
+TIME_TO_STOP = 5.0
+"""Seconds between the ``timeout`` of a job and the end of the process that still runs it."""
 
 POOL_SIZE = 10
 """Connections to the broker that one process may hold for us."""
@@ -53,6 +56,8 @@ def run_job(
     except PublishError as error:
         attempt = self.request.retries
         if attempt + 1 >= tries:
+            if _is_last_to_know(self.request):
+                give_up(job, payload, error)
             raise
         raise self.retry(
             exc=error,
@@ -61,6 +66,15 @@ def run_job(
             retry_policy=_TRY_ONCE,
             **_shown(job, self.request.shadow),
         ) from error
+    except Exception as error:
+        if _is_last_to_know(self.request):
+            give_up(job, payload, error)
+        raise
+
+
+def _is_last_to_know(request: Any) -> bool:
+    """Whether nobody who pushed the job sees what it raises."""
+    return not (request.is_eager and current_app.conf.task_eager_propagates)
 
 
 def _shown(job: str, label: str | None) -> dict[str, Any]:
@@ -72,6 +86,7 @@ class CeleryQueue(BaseQueue):
     """One message for each job, on the broker of the project's Celery application."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"queue", "expires"})
+    supports_delay: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -89,11 +104,17 @@ class CeleryQueue(BaseQueue):
         message: dict[str, Any] = {
             "args": (job, payload, options.tries, list(options.backoff)),
             "queue": options.queue or self.default_name,
-            "expires": self.expires(options),
+            "expires": options.delay + self.expires(options),
             "serializer": "json",
             "ignore_result": True,
             **_shown(job, options.label),
         }
+        if options.delay:
+            message["countdown"] = options.delay
+        if options.timeout is not None:
+            # The soft limit lets the job clean up; the hard one ends a worker that cannot.
+            message["soft_time_limit"] = options.timeout
+            message["time_limit"] = options.timeout + TIME_TO_STOP
         if not self.leaves_process:
             # What it raises is the job's own, and no broker's.
             run_job.apply_async(**message)

