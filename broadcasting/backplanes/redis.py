@@ -225,8 +225,8 @@ class RedisSubscription(Subscription):
                     len(self._topics),
                     str(error) or type(error).__name__,
                 )
-            # Not all nodes at the same moment.
-            await asyncio.sleep(retry_delay * random.uniform(0.5, 1.5))  # noqa: S311
+            # Not all nodes at the same moment, and all of them before publishers try again.
+            await asyncio.sleep(retry_delay * random.uniform(0.2, 0.8))  # noqa: S311
 
     async def _listen(self) -> None:
         """Read until the connection is lost. Raises RedisError or OSError."""
