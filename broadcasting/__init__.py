@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UserChannel,
     )
     from broadcasting.client_events import on_client_event
-    from broadcasting.dispatching import Dispatch, abroadcast, broadcast
+    from broadcasting.dispatching import Dispatch, abroadcast, broadcast, muted
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
     from broadcasting.middleware import current_socket_id
 
@@ -42,6 +42,7 @@ __all__ = [
     "broadcast",
     "channel",
     "current_socket_id",
+    "muted",
     "on",
     "on_client_event",
     "presence",
@@ -63,6 +64,7 @@ _HOMES = {
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
+    "muted": "broadcasting.dispatching",
     "on": "broadcasting.anonymous",
     "on_client_event": "broadcasting.client_events",
     "presence": "broadcasting.anonymous",

@@ -124,7 +124,10 @@ Target: TypeAlias = Union[str, Channel, Model, HasBroadcastChannel]  # noqa: UP0
 """One thing to broadcast on: a wire name, a channel, or a model (its private channel)."""
 
 Targets: TypeAlias = Union[Target, Iterable[Target], None]  # noqa: UP007
-"""What ``broadcast_on()`` may return."""
+"""Where something goes: one channel, several, or nowhere."""
+
+TargetsByBroadcaster: TypeAlias = Mapping[str, Targets]
+"""Channels for each alias of ``BROADCASTERS``, where they differ."""
 
 _OF_KIND = {
     ChannelKind.PUBLIC: Channel,

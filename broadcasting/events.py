@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 import msgspec
 from django.utils.functional import cached_property as django_cached_property
 
-from broadcasting.channels import Targets
+from broadcasting.channels import Targets, TargetsByBroadcaster
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
 from broadcasting.encoding import is_shown, public_values
 from broadcasting.forking import ForkSafeLock
@@ -147,8 +147,11 @@ class ShouldBroadcast(_MadeOnFirstUse):
             # Each its own, or it would show the fields of its parent.
             cls.__dataclass_fields__ = _DataclassFields()
 
-    def broadcast_on(self) -> Targets:
-        """Return where the event goes: channels, wire names or models, one or several."""
+    def broadcast_on(self) -> Targets | TargetsByBroadcaster:
+        """Return where the event goes: channels, wire names or models, one or several.
+
+        A dict of broadcasters' aliases gives each its own.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define broadcast_on()")
 
     def broadcast_as(self) -> str | Enum | None:

@@ -5,7 +5,8 @@
 """
 
 from broadcasting.dispatching.dispatch import Dispatch, abroadcast, broadcast
+from broadcasting.dispatching.muting import muted
 from broadcasting.dispatching.options import EventOptions, options_of
 from broadcasting.dispatching.outlet import flush
 
-__all__ = ["Dispatch", "EventOptions", "abroadcast", "broadcast", "flush", "options_of"]
+__all__ = ["Dispatch", "EventOptions", "abroadcast", "broadcast", "flush", "muted", "options_of"]

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 
 from broadcasting.dispatching.bridge import submit_to_waiting_thread
+from broadcasting.dispatching.failures import logger
 from broadcasting.dispatching.models import database_of, keys_of
+from broadcasting.dispatching.muting import is_muted
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
 from broadcasting.dispatching.rendering import Batch, Outgoing
@@ -66,6 +68,9 @@ class Dispatch:
     def dispatch(self) -> None:
         """See ShouldBroadcast.dispatch()."""
         outgoing = self._decide()
+        if is_muted():
+            tell_muted(outgoing)
+            return
         outlet = outlet_for(outgoing)
         if not submit_to_waiting_thread(partial(_dispatch_alone, outgoing, outlet)):
             _dispatch(outgoing, outlet)
@@ -73,6 +78,9 @@ class Dispatch:
     async def adispatch(self) -> None:
         """See ShouldBroadcast.adispatch()."""
         outgoing = self._decide()
+        if is_muted():
+            tell_muted(outgoing)
+            return
         outlet = outlet_for(outgoing)
         # The thread in which Django's async code keeps its connections and transactions.
         batch = await sync_to_async(_begin, thread_sensitive=True)(outgoing, outlet)
@@ -157,6 +165,11 @@ def _modified(
         event = event.delay(delay)
     dispatch: Dispatch = event
     return dispatch
+
+
+def tell_muted(outgoing: Outgoing) -> None:
+    """Leave a trace of an event that was dropped on purpose."""
+    logger.debug("%s was dispatched inside muted(), and dropped", outgoing.label)
 
 
 def _dispatch(outgoing: Outgoing, outlet: Outlet) -> None:

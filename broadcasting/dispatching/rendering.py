@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ from broadcasting.queues import JobOptions, get_queue
 
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
+
+
+ByBroadcaster = dict[str, tuple[Channel, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,7 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
     be rescued.
     """
     event = outgoing.event
-    channels: tuple[Channel, ...] = ()
+    channels: ByBroadcaster = {}
     step = "broadcast_when"
     try:
         if ask and not event.broadcast_when():
@@ -128,8 +132,8 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
         step = "broadcast_as"
         name = name_of(outgoing)
         step = "broadcast_on"
-        channels = as_channels(event.broadcast_on())
-        if not channels:
+        channels = _by_broadcaster(outgoing, event.broadcast_on())
+        if not any(channels.values()):
             logger.debug("%s goes nowhere: broadcast_on() returned no channel", outgoing.label)
             return None
         step = "broadcast_with"
@@ -139,16 +143,17 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
     except Exception as error:
         if not outgoing.rescue:
             raise
-        report(error, outgoing.label, step, channels)
+        report(error, outgoing.label, step, dict.fromkeys(chain(*channels.values())))
         return None
     packed = _packed_for_failures(outgoing)
-    names = tuple(channel.name for channel in channels)
     good, refused = [], []
-    for alias in outgoing.broadcasters:
+    for alias, its_channels in channels.items():
+        if not its_channels:
+            continue
         broadcast = Broadcast(
             id=outgoing.id,
             name=name,
-            channels=names,
+            channels=tuple(channel.name for channel in its_channels),
             data=data,
             broadcaster=alias,
             except_socket=outgoing.except_socket,
@@ -162,6 +167,25 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
         else:
             good.append(broadcast)
     return Batch(outgoing=outgoing, broadcasts=tuple(good), refused=tuple(refused))
+
+
+def _by_broadcaster(outgoing: Outgoing, targets: Any) -> ByBroadcaster:
+    """Return the channels for each broadcaster: the same for all, or those that it has of its own.
+
+    Raises TypeError for a broadcaster that there is not.
+    """
+    if not isinstance(targets, Mapping):
+        channels = as_channels(targets)
+        return dict.fromkeys(outgoing.broadcasters, channels)
+    known = get_settings().broadcasters
+    if unknown := targets.keys() - known.keys():
+        raise TypeError(
+            f"{outgoing.label}: broadcast_on() has channels for {', '.join(map(repr, unknown))},"
+            f" which BROADCASTERS lacks; known: {', '.join(known)}"
+        )
+    # Unless it was said otherwise, it goes to whom it has channels for.
+    aliases = outgoing.options.broadcasters or targets
+    return {alias: as_channels(targets.get(alias)) for alias in aliases}
 
 
 def name_of(outgoing: Outgoing) -> str:
