@@ -132,6 +132,7 @@ class ShouldBroadcast(_MadeOnFirstUse):
 
     ``Meta`` may set: ``fields``, ``name``, ``broadcasters``, ``queue``, ``tries``,
     ``backoff``, ``delay``, ``timeout`` and ``expires`` (seconds), ``render``, ``missing``,
+    ``unique``, ``unique_for`` (seconds), ``unique_cache``,
     ``after_commit``, ``rescue``, ``to_others``, ``using``, ``now``. It is inherited option by
     option; an unknown one is a TypeError.
     """
@@ -168,6 +169,10 @@ class ShouldBroadcast(_MadeOnFirstUse):
     def broadcast_when(self) -> bool:
         """Return whether to broadcast at all; asked when the event is handed on."""
         return True
+
+    def unique_id(self) -> str | int:
+        """Return what tells apart the events of one class of which each may wait once."""
+        return ""
 
     def broadcast_failed(self, error: Exception) -> None:
         """Hear that the event was given up by one of its broadcasters, after the last attempt.

@@ -12,13 +12,14 @@ from typing import Any
 
 from broadcasting.broadcasts import JOB, asend, read, send
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
+from broadcasting.dispatching.locks import LOCKED_JOB, Locked
 from broadcasting.dispatching.outlet import push_all
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
 from broadcasting.dispatching.rendering import Outgoing, render
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import MissingModel, PayloadError
-from broadcasting.queues import register
+from broadcasting.queues import give_up, register, run
 from broadcasting.references import unpack
 
 logger = logging.getLogger("broadcasting.queue")
@@ -41,7 +42,12 @@ def render_packed(payload: dict[str, Any]) -> None:
         tell_skipped(packed.label, packed.id, f"missing_model: {missing}")
         return
     options = replace(
-        type(event)._broadcasting, broadcasters=packed.broadcasters, queue=packed.queue
+        type(event)._broadcasting,
+        broadcasters=packed.broadcasters,
+        queue=packed.queue,
+        # This job has waited, and is the one of its kind, already.
+        delay=0,
+        unique=False,
     )
     outgoing = Outgoing(
         event=event, options=options, except_socket=packed.except_socket, id=packed.id
@@ -55,6 +61,21 @@ def render_packed(payload: dict[str, Any]) -> None:
         send(batch.broadcasts[0].to_payload())
     else:
         push_all(batch)
+
+
+def run_locked(payload: dict[str, Any]) -> None:
+    """Do the job of a unique event. Its lock is kept while the job will be tried again."""
+    locked = Locked.from_payload(payload)
+    if locked.unique == "until_processing":
+        locked.lock.release()
+    run(locked.job, locked.payload)
+    locked.lock.release()
+
+
+def _locked_failed(payload: dict[str, Any], error: Exception) -> None:
+    locked = Locked.from_payload(payload)
+    locked.lock.release()
+    give_up(locked.job, locked.payload, error)
 
 
 def _broadcast_failed(payload: dict[str, Any], error: Exception) -> None:
@@ -85,3 +106,4 @@ def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
 
 register(JOB, send, asend, _broadcast_failed)
 register(RENDER_JOB, render_packed, failed=_render_failed)
+register(LOCKED_JOB, run_locked, failed=_locked_failed)

@@ -9,10 +9,12 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 
+from django.core.cache import DEFAULT_CACHE_ALIAS
+
 from broadcasting.encoding import Fields
 
 # Names that are fixed but not served by this version.
-PLANNED = frozenset({"serializer", "unique", "unique_for"})
+PLANNED = frozenset({"serializer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,15 @@ class EventOptions:
 
     missing: Literal["skip", "fail"] = "skip"
     """What becomes of an event whose row is gone when a worker is to render it."""
+
+    unique: bool | Literal["until_processing"] = False
+    """Whether a job of its kind may wait only once: until it is done, or begun."""
+
+    unique_for: float = 3600
+    """Seconds after which its lock ends, whatever becomes of the job."""
+
+    unique_cache: str = DEFAULT_CACHE_ALIAS
+    """The alias of ``CACHES`` that holds the lock."""
 
     after_commit: bool = True
     """Whether to wait for the commit of the transaction around the dispatch."""
@@ -126,9 +137,15 @@ def _seconds_or_none(value: Any) -> float | None:
     return None if value is None else _seconds(value)
 
 
-def _one_of(*words: str) -> Callable[[Any], Any]:
+def _above_zero(value: Any) -> float:
+    if not _seconds(value):
+        raise ValueError
+    return _seconds(value)
+
+
+def _one_of(*words: object) -> Callable[[Any], Any]:
     def parse(value: Any) -> Any:
-        if value not in words:
+        if not any(value is word or (value == word and isinstance(word, str)) for word in words):
             raise ValueError
         return value
 
@@ -173,6 +190,9 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "timeout": (_seconds_or_none, "a number of seconds, or None"),
     "render": (_one_of("commit", "worker"), '"commit" or "worker"'),
     "missing": (_one_of("skip", "fail"), '"skip" or "fail"'),
+    "unique": (_one_of(True, False, "until_processing"), 'True, False or "until_processing"'),
+    "unique_for": (_above_zero, "seconds above 0"),
+    "unique_cache": (_of(str), "an alias of CACHES"),
     "after_commit": _switch,
     "rescue": (_of(bool, type(None)), "True, False or None"),
     "to_others": _switch,

@@ -6,6 +6,7 @@ works. Every broadcaster of an event is tried, whatever happens to the others.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import JOB, Broadcast, asend, send
 from broadcasting.conf import get_settings
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.afterwards import tell_failure
+from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.failures import report
+from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.models import as_they_were, has_unsaved
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.publisher import publisher
@@ -105,6 +107,9 @@ class RealOutlet(Outlet):
             try:
                 if batch.outgoing.options.now:
                     await asend(payload)
+                elif batch.outgoing.options.unique and get_queue().leaves_process:
+                    # Caches and locks are sync; queues that leave block for a moment at most.
+                    await asyncio.to_thread(_push, batch, broadcast, job, payload)
                 else:
                     await get_queue().apush(job, payload, batch.job_options)
             except Exception as error:
@@ -137,10 +142,33 @@ def push_each(batch: Batch) -> list[_Failure]:
             if batch.outgoing.options.now:
                 send(payload)
             else:
-                get_queue().push(job, payload, batch.job_options)
+                _push(batch, broadcast, job, payload)
         except Exception as error:
             errors.append((broadcast, error))
     return errors
+
+
+def _push(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+    options = batch.outgoing.options
+    if not options.unique or not get_queue().leaves_process:
+        get_queue().push(job, payload, batch.job_options)
+        return
+    lock = acquire(
+        options.unique_cache,
+        batch.outgoing.label,
+        str(batch.outgoing.event.unique_id()),
+        broadcast.broadcaster,
+        options.unique_for,
+    )
+    if lock is None:
+        tell_skipped(batch.outgoing.label, batch.outgoing.id, "unique: one like it is waiting")
+        return
+    try:
+        locked = Locked(lock=lock, job=job, payload=payload, unique=options.unique)
+        get_queue().push(LOCKED_JOB, locked.to_payload(), batch.job_options)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _jobs(batch: Batch) -> Iterator[tuple[Broadcast, str, Payload]]:

@@ -361,7 +361,7 @@ class TestOptions:
 
             class Wrong(Public):
                 class Meta:
-                    unique = True
+                    serializer = None
 
     @pytest.mark.parametrize(
         ("option", "value"),
