@@ -14,6 +14,7 @@ from broadcasting.lazy import lazy_face
 if TYPE_CHECKING:
     from broadcasting.anonymous import on, presence, private
     from broadcasting.authorization import ChannelRoute, channel, user_resolver
+    from broadcasting.broadcastable import BroadcastsEvents, ModelBroadcast
     from broadcasting.channels import (
         Channel,
         EncryptedPrivateChannel,
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BroadcastsEvents",
     "Channel",
     "ChannelRoute",
     "Dispatch",
     "EncryptedPrivateChannel",
+    "ModelBroadcast",
     "PresenceChannel",
     "PrivateChannel",
     "ShouldBroadcast",
@@ -51,10 +54,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BroadcastsEvents": "broadcasting.broadcastable",
     "Channel": "broadcasting.channels",
     "ChannelRoute": "broadcasting.authorization",
     "Dispatch": "broadcasting.dispatching",
     "EncryptedPrivateChannel": "broadcasting.channels",
+    "ModelBroadcast": "broadcasting.broadcastable",
     "PresenceChannel": "broadcasting.channels",
     "PrivateChannel": "broadcasting.channels",
     "ShouldBroadcast": "broadcasting.events",

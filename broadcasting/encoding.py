@@ -49,11 +49,16 @@ def encode(payload: Any, fields: Fields | None = None) -> str:
     what cannot be sent.
     """
     try:
-        return messages.encode(_Conversion(fields or {}).top(payload))
+        return messages.encode(as_data(payload, fields))
     except RecursionError:
         raise PayloadError("payload", "nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python writes out
         raise PayloadError("payload", str(error)) from error
+
+
+def as_data(payload: Any, fields: Fields | None = None) -> Any:
+    """Return ``payload`` as plain JSON data, which encode() makes text of. Raises PayloadError."""
+    return _Conversion(fields or {}).top(payload)
 
 
 def public_values(value: Any) -> Mapping[Any, Any] | None:

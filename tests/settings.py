@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "channels",
     "broadcasting",
     "tests.testapp",
+    "tests.blog",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

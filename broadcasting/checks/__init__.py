@@ -3,6 +3,14 @@
 Importing the package registers them; ``broadcasting.apps`` does.
 """
 
-from broadcasting.checks import authorization, client_events, families, settings, site, webhooks
+from broadcasting.checks import (
+    authorization,
+    client_events,
+    families,
+    models,
+    settings,
+    site,
+    webhooks,
+)
 
-__all__ = ["authorization", "client_events", "families", "settings", "site", "webhooks"]
+__all__ = ["authorization", "client_events", "families", "models", "settings", "site", "webhooks"]

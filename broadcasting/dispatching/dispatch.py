@@ -34,6 +34,11 @@ class Dispatch:
     at_once: bool = False
     wait: float | None = None
     patience: float | None = None
+    database: str | None = None
+    """Whose transaction to wait for, where that is known better than from the event."""
+
+    is_muted: bool = False
+    """Whether it is to be dropped, whatever muted() says."""
     others_only: bool | None = None
     socket_id: str | None = None
 
@@ -68,7 +73,7 @@ class Dispatch:
     def dispatch(self) -> None:
         """See ShouldBroadcast.dispatch()."""
         outgoing = self._decide()
-        if is_muted():
+        if self.is_muted or is_muted():
             tell_muted(outgoing)
             return
         outlet = outlet_for(outgoing)
@@ -78,7 +83,7 @@ class Dispatch:
     async def adispatch(self) -> None:
         """See ShouldBroadcast.adispatch()."""
         outgoing = self._decide()
-        if is_muted():
+        if self.is_muted or is_muted():
             tell_muted(outgoing)
             return
         outlet = outlet_for(outgoing)
@@ -103,6 +108,7 @@ class Dispatch:
             "now": self.at_once or None,
             "delay": self.wait,
             "expires": self.patience,
+            "using": options.using or self.database,
         }
         changes = {name: value for name, value in said.items() if value is not None}
         if self.at_once and self.wait is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -92,16 +92,25 @@ def _options(cls: type, meta: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for parent in reversed(meta.__mro__[:-1]):
         found |= {n: v for n, v in vars(parent).items() if not n.startswith("_")}
-    return {name: _parsed(cls, name, value) for name, value in found.items()}
+    return {name: _parsed(f"{cls.__name__}.Meta", name, value) for name, value in found.items()}
 
 
-def _parsed(cls: type, name: str, value: Any) -> Any:
-    where = f"{cls.__name__}.Meta.{name}"
+def event_options(place: str, values: Mapping[str, Any], also: Collection[str]) -> EventOptions:
+    """Return the options in ``values``, which stand at ``place`` among others. Raises TypeError.
+
+    ``also``: what else may stand there, for whoever mistyped it.
+    """
+    return EventOptions(**{name: _parsed(place, name, v, also) for name, v in values.items()})
+
+
+def _parsed(place: str, name: str, value: Any, also: Collection[str] = ()) -> Any:
+    where = f"{place}.{name}"
     if name in PLANNED:
         raise TypeError(f"{where}: comes with a later version")
     if name not in _PARSERS:
-        close = get_close_matches(name, _PARSERS, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_PARSERS)}"
+        known = [*_PARSERS, *also]
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
         raise TypeError(f"{where}: unknown option, {hint}")
     parse, expected = _PARSERS[name]
     try:

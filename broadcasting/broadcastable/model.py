@@ -1,0 +1,179 @@
+"""What models inherit. A plain mixin: no fields, no migrations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db.models import Model
+from django.db.models.signals import class_prepared
+
+from broadcasting.broadcastable.events import ModelBroadcast
+from broadcasting.broadcastable.options import Changes, ModelOptions, model_options
+from broadcasting.broadcastable.receivers import connect
+from broadcasting.channels import Targets, TargetsByBroadcaster
+from broadcasting.dispatching import Dispatch
+
+_muted: ContextVar[tuple[type, ...]] = ContextVar("broadcasting_muted_models", default=())
+
+
+class BroadcastsEvents:
+    """A model whose rows broadcast that they were created, updated and deleted.
+
+    ::
+
+        class Post(BroadcastsEvents, models.Model):
+            title = models.CharField(max_length=100)
+
+            class BroadcastMeta:
+                fields = ["id", "title"]
+
+    By default ``PostCreated``, ``PostUpdated`` and ``PostDeleted`` go to the row's own private
+    channel ``blog.Post.1`` with ``{"model": {...}}``, after the commit: what Echo's
+    ``useEchoModel`` understands. Bulk operations of querysets are silent, as they are to
+    Django's own signals.
+    """
+
+    _broadcastable: ClassVar[ModelOptions] = ModelOptions()
+    BroadcastEvent: ClassVar[type[ModelBroadcast]] = ModelBroadcast
+    """The event of this very model, for listeners and tests."""
+
+    _broadcasting_loaded: dict[str, Any] | None = None
+    """What was last read from or written to the database, where that matters."""
+
+    # -- hooks ------------------------------------------------------------------------------
+
+    def broadcast_on(self, event: str) -> Targets | TargetsByBroadcaster:
+        """Return where ``event`` (``created``, ``updated``, ...) goes; None for nowhere."""
+        own: Any = self
+        targets: Targets = own
+        return targets
+
+    def broadcast_as(self, event: str) -> str | None:
+        """Return the name clients listen to; None for ``PostCreated`` and the like."""
+        return None
+
+    def broadcast_with(self, event: str) -> Any:
+        """Return the whole payload; None for ``{"model": {...}}`` of the declared fields."""
+        return None
+
+    # -- by hand ----------------------------------------------------------------------------
+
+    def broadcast_event(self, event: str, *, on: Targets = None) -> None:
+        """Broadcast ``event`` of this row now: any word, ``published`` becomes PostPublished.
+
+        ``on``: channels in place of ``broadcast_on()``. Raises what ``dispatch()`` raises.
+        """
+        self._dispatch_of(event, on).dispatch()
+
+    async def abroadcast_event(self, event: str, *, on: Targets = None) -> None:
+        """See broadcast_event()."""
+        await self._dispatch_of(event, on).adispatch()
+
+    def broadcast_created(self, *, on: Targets = None) -> None:
+        """Broadcast that the row was created, as ``save()`` would."""
+        self.broadcast_event("created", on=on)
+
+    def broadcast_updated(self, *, on: Targets = None) -> None:
+        """Broadcast that the row was updated, for instance after ``QuerySet.update()``."""
+        self.broadcast_event("updated", on=on)
+
+    def broadcast_deleted(self, *, on: Targets = None) -> None:
+        """Broadcast that the row was deleted."""
+        self.broadcast_event("deleted", on=on)
+
+    @classmethod
+    @contextmanager
+    def broadcasting_muted(cls) -> Iterator[None]:
+        """Let rows of this model say nothing inside, as ``broadcasting.muted()`` does for all."""
+        token = _muted.set((*_muted.get(), cls))
+        try:
+            yield
+        finally:
+            _muted.reset(token)
+
+    @classmethod
+    def is_broadcasting_muted(cls) -> bool:
+        """Whether rows of this model say nothing here and now."""
+        return any(issubclass(cls, muted) for muted in _muted.get())
+
+    # -- what was loaded --------------------------------------------------------------------
+
+    if not TYPE_CHECKING:
+        # Hidden from type checkers, to which a mixin's may not differ from Model's own.
+
+        @classmethod
+        def from_db(cls, db, field_names, values):
+            row = super().from_db(db, field_names, values)
+            row.remember_loaded()
+            return row
+
+        def refresh_from_db(self, *args, **kwargs):
+            super().refresh_from_db(*args, **kwargs)
+            self.remember_loaded()
+
+    def remember_loaded(self) -> None:
+        """Keep what the database holds, for the next save to be compared with."""
+        if not self._broadcastable.remembers:
+            return
+        row: Any = self
+        held = vars(self)
+        self._broadcasting_loaded = {
+            field.attname: copy.deepcopy(held[field.attname])
+            for field in row._meta.concrete_fields
+            if field.attname in held
+        }
+
+    def changes_since_loaded(self, only: Iterable[str] | None = None) -> Changes | None:
+        """Return what a save changed, or None if nobody knows what was there before.
+
+        ``only``: the names of the fields that were saved; None: all.
+        """
+        loaded = self._broadcasting_loaded
+        if loaded is None:
+            return None
+        row: Any = self
+        names = None if only is None else set(only)
+        held = vars(self)
+        return {
+            field.attname: (loaded[field.attname], held[field.attname])
+            for field in row._meta.concrete_fields
+            if (names is None or field.name in names or field.attname in names)
+            and field.attname in held
+            and field.attname in loaded
+            and held[field.attname] != loaded[field.attname]
+        }
+
+    def _dispatch_of(self, event: str, on: Targets) -> Dispatch:
+        row: Any = self
+        return Dispatch(
+            self.BroadcastEvent(self, event, on), database=row._state.db, is_muted=self._is_quiet()
+        )
+
+    def _is_quiet(self) -> bool:
+        return type(self).is_broadcasting_muted()
+
+
+def _prepare(sender: type[Model], **kwargs: object) -> None:
+    if not issubclass(sender, BroadcastsEvents) or sender._meta.abstract:
+        return
+    options = model_options(sender)
+    sender._broadcastable = options
+    event = type(
+        "BroadcastEvent",
+        (ModelBroadcast,),
+        {
+            "__module__": sender.__module__,
+            "__qualname__": f"{sender.__qualname__}.BroadcastEvent",
+            "__doc__": f"Something happened to a {sender.__name__}.",
+        },
+    )
+    event._broadcasting = options.event  # type: ignore[attr-defined]
+    sender.BroadcastEvent = event
+    connect(sender)
+
+
+class_prepared.connect(_prepare, dispatch_uid="broadcasting.broadcastable")

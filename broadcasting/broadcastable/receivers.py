@@ -1,0 +1,94 @@
+"""From Django's signals to events. Connected to each model by itself.
+
+A receiver for all models would cost every model its fast deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save, pre_delete
+
+from broadcasting.broadcastable.events import ModelBroadcast, Snapshot, snapshot_of
+from broadcasting.broadcastable.options import Changes
+from broadcasting.dispatching import Dispatch
+from broadcasting.dispatching.muting import is_muted
+
+
+def connect(model: type[Model]) -> None:
+    """Listen to what happens to rows of ``model`` itself."""
+    post_save.connect(_saved, sender=model, dispatch_uid="broadcasting.saved")
+    pre_delete.connect(_about_to_delete, sender=model, dispatch_uid="broadcasting.deleting")
+    post_delete.connect(_deleted, sender=model, dispatch_uid="broadcasting.deleted")
+
+
+def _saved(
+    instance: Any,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: Iterable[str] | None,
+    **kwargs: object,
+) -> None:
+    if raw:  # a fixture: its rows were created long ago
+        return
+    options = instance._broadcastable
+    changes = None if created else instance.changes_since_loaded(update_fields)
+    instance.remember_loaded()
+    if not created and options.only_if_changed and changes == {}:
+        return
+    action = "created" if created else _kind_of_update(instance, changes)
+    told = changes if options.include_changes and action == "updated" else None
+    _dispatch(instance, action, using, changes=told)
+
+
+def _kind_of_update(instance: Any, changes: Changes | None) -> str:
+    field = instance._broadcastable.soft_deletes
+    if not changes or field is None or field not in changes:
+        return "updated"
+    before, after = changes[field]
+    if bool(before) == bool(after):
+        return "updated"
+    return "trashed" if after else "restored"
+
+
+def _about_to_delete(instance: Any, using: str, **kwargs: object) -> None:
+    # Rows of the models that this one extends go with it, and say nothing of their own.
+    for link in instance._meta.parents.values():
+        if link is not None:
+            getattr(instance, link.name)._broadcasting_goes_with_child = True
+    instance._broadcasting_snapshot = None
+    if _speaks(instance, "deleted"):
+        # Now, while its relations and its key are still there.
+        instance._broadcasting_snapshot = snapshot_of(instance.BroadcastEvent(instance, "deleted"))
+
+
+def _deleted(instance: Any, using: str, **kwargs: object) -> None:
+    snapshot: Snapshot | None = vars(instance).pop("_broadcasting_snapshot", None)
+    if vars(instance).pop("_broadcasting_goes_with_child", False) or snapshot is None:
+        return
+    _dispatch(instance, "deleted", using, snapshot=snapshot)
+
+
+def _speaks(instance: Any, action: str) -> bool:
+    model = type(instance)
+    return action in model._broadcastable.actions and not (
+        is_muted() or model.is_broadcasting_muted()
+    )
+
+
+def _dispatch(
+    instance: Any,
+    action: str,
+    using: str,
+    *,
+    changes: Changes | None = None,
+    snapshot: Snapshot | None = None,
+) -> None:
+    if action not in instance._broadcastable.actions:
+        return
+    event: ModelBroadcast = instance.BroadcastEvent(instance, action, None, changes, snapshot)
+    quiet = type(instance).is_broadcasting_muted()
+    Dispatch(event, database=using, is_muted=quiet).dispatch()
