@@ -26,10 +26,18 @@ if TYPE_CHECKING:
     from broadcasting.dispatching import Dispatch, abroadcast, broadcast, muted
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
     from broadcasting.middleware import current_socket_id
+    from broadcasting.notifications import (
+        BroadcastNotification,
+        anotify,
+        anotify_on,
+        notify,
+        notify_on,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BroadcastNotification",
     "BroadcastsEvents",
     "Channel",
     "ChannelRoute",
@@ -42,10 +50,14 @@ __all__ = [
     "ShouldBroadcastNow",
     "UserChannel",
     "abroadcast",
+    "anotify",
+    "anotify_on",
     "broadcast",
     "channel",
     "current_socket_id",
     "muted",
+    "notify",
+    "notify_on",
     "on",
     "on_client_event",
     "presence",
@@ -54,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BroadcastNotification": "broadcasting.notifications",
     "BroadcastsEvents": "broadcasting.broadcastable",
     "Channel": "broadcasting.channels",
     "ChannelRoute": "broadcasting.authorization",
@@ -66,10 +79,14 @@ _HOMES = {
     "ShouldBroadcastNow": "broadcasting.events",
     "UserChannel": "broadcasting.channels",
     "abroadcast": "broadcasting.dispatching",
+    "anotify": "broadcasting.notifications",
+    "anotify_on": "broadcasting.notifications",
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
     "muted": "broadcasting.dispatching",
+    "notify": "broadcasting.notifications",
+    "notify_on": "broadcasting.notifications",
     "on": "broadcasting.anonymous",
     "on_client_event": "broadcasting.client_events",
     "presence": "broadcasting.anonymous",

@@ -16,7 +16,7 @@ from broadcasting.dispatching.locks import LOCKED_JOB, Locked
 from broadcasting.dispatching.outlet import push_all
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
-from broadcasting.dispatching.rendering import Outgoing, render
+from broadcasting.dispatching.rendering import Outgoing, render, subject_of
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import MissingModel, PayloadError
 from broadcasting.queues import give_up, register, run
@@ -42,7 +42,7 @@ def render_packed(payload: dict[str, Any]) -> None:
         tell_skipped(packed.label, packed.id, f"missing_model: {missing}")
         return
     options = replace(
-        type(event)._broadcasting,
+        type(subject_of(event))._broadcasting,
         broadcasters=packed.broadcasters,
         queue=packed.queue,
         # This job has waited, and is the one of its kind, already.

@@ -16,7 +16,7 @@ from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.muting import is_muted
 from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
-from broadcasting.dispatching.rendering import Batch, Outgoing
+from broadcasting.dispatching.rendering import Batch, Outgoing, subject_of
 from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.middleware import current_socket_id
 
@@ -93,7 +93,7 @@ class Dispatch:
             await outlet.ahand_on(batch)
 
     def _decide(self) -> Outgoing:
-        options: EventOptions = type(self.event)._broadcasting
+        options: EventOptions = type(subject_of(self.event))._broadcasting
         others = options.to_others if self.others_only is None else self.others_only
         return Outgoing(
             event=copy.copy(self.event),

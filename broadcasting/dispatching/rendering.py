@@ -56,9 +56,14 @@ class Outgoing:
     """The primary keys of its rows when it began to wait for its commit."""
 
     @property
+    def subject(self) -> ShouldBroadcast:
+        """What the program dispatched, where the event is only what carries it."""
+        return subject_of(self.event)
+
+    @property
     def label(self) -> str:
         """Dotted path of the event class."""
-        cls = type(self.event)
+        cls = type(self.subject)
         return f"{cls.__module__}.{cls.__qualname__}"
 
     @property
@@ -87,6 +92,12 @@ class Outgoing:
         from broadcasting.events import attributes_of
 
         return attributes_of(self.event)
+
+
+def subject_of(event: ShouldBroadcast) -> ShouldBroadcast:
+    """Return what the program dispatched: ``event``, or what it carries."""
+    subject: ShouldBroadcast = getattr(event, "_subject", event)
+    return subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
             self._sent, self._waiting, self._mistakes = [], [], []
 
     def takes(self, outgoing: Outgoing) -> bool:
-        return self._only is None or isinstance(outgoing.event, self._only)
+        return self._only is None or isinstance(outgoing.subject, self._only)
 
     def wait(self, outgoing: Outgoing, connection: BaseDatabaseWrapper) -> None:
         waiting = _Waiting(outgoing, connection, self)

@@ -72,7 +72,7 @@ def record_of(outgoing: Outgoing, broadcast: Broadcast) -> Record:
         name=broadcast.name,
         channels=tuple(from_wire(name) for name in broadcast.channels),
         data=broadcast.data,
-        event=None if isinstance(outgoing.event, AnonymousEvent) else outgoing.event,
+        event=None if isinstance(outgoing.event, AnonymousEvent) else outgoing.subject,
         except_socket=broadcast.except_socket,
         broadcaster=broadcast.broadcaster,
         queue=_queue(outgoing),
@@ -83,7 +83,7 @@ def pending_of(outgoing: Outgoing, using: str) -> list[Pending]:
     """Return what waits, one for each broadcaster of the event."""
     return [
         Pending(
-            event=outgoing.event,
+            event=outgoing.subject,
             name=name_of(outgoing),
             except_socket=outgoing.except_socket,
             broadcaster=alias,

@@ -1,0 +1,194 @@
+"""Notifications over broadcast, as Echo's ``.notification()`` needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from broadcasting import (
+    BroadcastNotification,
+    Channel,
+    PresenceChannel,
+    PrivateChannel,
+    anotify,
+    anotify_on,
+    notify,
+    notify_on,
+)
+from broadcasting.broadcasts import Broadcast
+from broadcasting.middleware import SocketIdMiddleware
+from broadcasting.testing import FakeBroadcasts, fake
+from tests.sending.kept import KeptQueue, work
+from tests.testapp.events import Ticked
+from tests.testapp.models import Order
+
+ECHO = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
+
+
+class OrderReady(BroadcastNotification):
+    order: Order
+    _internal: str = "hush"
+
+    class Meta:
+        fields = {"order": ["id"]}  # noqa: RUF012
+        queue = "notices"
+
+
+class Paid(BroadcastNotification):
+    broadcast_type = "invoice.paid"
+    amount: int = 0
+
+    def to_broadcast(self, notifiable: Any) -> dict[str, Any]:
+        return {"amount": self.amount, "for": str(notifiable), "type": "mine", "id": "mine"}
+
+
+class Whole(Paid):
+    def broadcast_with(self) -> dict[str, int]:
+        return {"whole": 1}
+
+    def broadcast_as(self) -> str:
+        return "told"
+
+
+class Elsewhere(Paid):
+    def broadcast_on(self) -> Any:
+        return PresenceChannel("office")
+
+
+class Wrong(Paid):
+    def to_broadcast(self, notifiable: Any) -> Any:
+        return 5
+
+
+class Rendered(Paid):
+    class Meta:
+        render = "worker"
+
+
+class Receiver:
+    """Somebody who is no model."""
+
+    pk = 9
+
+    def __str__(self) -> str:
+        return "Receiver"
+
+    def receives_broadcast_notifications_on(self, notification: Any) -> list[str]:
+        return ["team.1", "team.2"]
+
+
+def user(pk: int = 1) -> User:
+    return User(pk=pk, username=f"u{pk}")
+
+
+def test_a_user_hears_of_it_on_the_users_own_channel(broadcasts: FakeBroadcasts) -> None:
+    """App 20: event name, channel, id and type."""
+    notify(user(), OrderReady(Order(pk=3)))
+    (record,) = broadcasts.sent
+    assert record.name == ECHO
+    assert [str(channel) for channel in record.channels] == ["private-auth.User.1"]
+    payload = record.payload
+    assert str(UUID(payload.pop("id")))
+    assert payload == {
+        "order": {"id": 3},
+        "type": "tests.sending.test_notifications.OrderReady",
+    }
+    assert record.queue == "notices"
+
+
+def test_each_of_several_gets_one_of_its_own(broadcasts: FakeBroadcasts) -> None:
+    notify([user(1), user(2)], Paid(5))
+    first, second = broadcasts.sent
+    assert first.payload["id"] != second.payload["id"]
+    assert [first.payload["for"], second.payload["for"]] == ["u1", "u2"]
+
+
+def test_id_and_type_win_over_what_is_said(broadcasts: FakeBroadcasts) -> None:
+    """App 20: the merge, and a type of one's own."""
+    notify(user(), Paid(5))
+    payload = broadcasts.sent[0].payload
+    assert payload["type"] == "invoice.paid"
+    assert payload["id"] != "mine"
+
+
+def test_a_whole_payload_is_left_alone(broadcasts: FakeBroadcasts) -> None:
+    """App 20: nothing is merged into broadcast_with()."""
+    notify(user(), Whole(5))
+    (record,) = broadcasts.sent
+    assert (record.name, record.payload) == ("told", {"whole": 1})
+
+
+@pytest.mark.parametrize(
+    ("told", "who", "wire"),
+    [
+        (Elsewhere(1), Receiver(), ["presence-office"]),
+        (Paid(1), Receiver(), ["private-team.1", "private-team.2"]),
+        (Paid(1), user(4), ["private-auth.User.4"]),
+    ],
+)
+def test_where_it_goes_in_order_of_precedence(broadcasts, told, who, wire) -> None:
+    """App 20: channel precedence."""
+    notify(who, told)
+    assert [str(channel) for channel in broadcasts.sent[0].channels] == wire
+
+
+def test_without_anybody_whom_it_is_for(broadcasts: FakeBroadcasts) -> None:
+    notify_on([Channel("status"), "private-x"], Paid(5))
+    (record,) = broadcasts.assert_broadcast(Paid, lambda told: told.amount == 5)
+    assert [str(channel) for channel in record.channels] == ["status", "private-x"]
+
+
+async def test_in_async_code(broadcasts: FakeBroadcasts) -> None:
+    await anotify(user(), Paid(5), now=True)
+    await anotify_on(
+        "status",
+        Paid(6),
+    )
+    assert [record.queue for record in broadcasts.sent] == [None, "broadcasts"]
+
+
+def test_modifiers(broadcasts: FakeBroadcasts, rf: Any) -> None:
+    def view(request: Any) -> None:
+        notify(user(), Paid(5), to_others=True, via="log", queue="slow")
+
+    SocketIdMiddleware(view)(rf.post("/", headers={"X-Socket-ID": "12.34"}))  # type: ignore[arg-type]
+    (record,) = broadcasts.assert_to_others(Paid, socket="12.34")
+    assert (record.broadcaster, record.queue) == ("log", "slow")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_the_commit(broadcasts: FakeBroadcasts) -> None:
+    with transaction.atomic():
+        notify(user(), Paid(5))
+        assert [pending.event for pending in broadcasts.pending] == [Paid(5)]
+        transaction.set_rollback(True)
+    broadcasts.assert_nothing_broadcast()
+
+
+def test_a_fake_takes_only_those_that_it_was_told(outbox: list[Broadcast]) -> None:
+    with fake(only=[Paid]) as broadcasts:
+        notify(user(), Paid(5))
+        Ticked(1).dispatch()
+    broadcasts.assert_broadcast(Paid, on=PrivateChannel(user()), times=1)
+    assert [sent.name for sent in outbox] == ["Ticked"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_may_render_it(configure: Any, outbox: list[Broadcast]) -> None:
+    configure(QUEUE={"BACKEND": "tests.sending.kept.KeptQueue"}, DEFAULT_BROADCASTER="locmem")
+    ada = User.objects.create(username="ada")
+    notify(ada, Rendered(7))
+    assert [job for job, *_ in KeptQueue.jobs] == ["render"]
+    assert work() == []
+    assert '"amount":7,"for":"ada"' in outbox[0].data
+
+
+def test_mistakes_are_told(broadcasts: FakeBroadcasts) -> None:
+    with pytest.raises(TypeError, match="not a Ticked"):
+        notify(user(), Ticked(1))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"Wrong\.to_broadcast\(\) returned a int"):
+        notify(user(), Wrong(1))
