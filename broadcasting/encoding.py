@@ -12,6 +12,7 @@ import decimal
 import enum
 import io
 import math
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
@@ -33,32 +34,42 @@ MAX_DEPTH: Final = 100
 Fields: TypeAlias = Mapping[str, Sequence[str]]
 """Top-level name of a payload -> the attributes that may leave, in order."""
 
+Serializers: TypeAlias = Mapping[str, Callable[..., Any]]
+"""Top-level name of a payload -> a serializer class of Django REST framework, or one alike.
+
+``""`` stands for whatever rows there are.
+"""
+
 # The way down to a value: (the way to its parent, its name or index).
 Path: TypeAlias = Union[tuple["Path", str | int], None]  # noqa: UP007
 
 _MISSING = object()
 
 
-def encode(payload: Any, fields: Fields | None = None) -> str:
+def encode(
+    payload: Any, fields: Fields | None = None, serializers: Serializers | None = None
+) -> str:
     """Return ``payload`` as compact JSON text.
 
     ``payload`` is usually a mapping, dataclass, pydantic model or msgspec Struct. ``fields``
-    names what of each top-level value may leave. Decimal, UUID and lazy text become strings,
-    dates and times ISO 8601 (a naive datetime is in the current time zone), enums their
-    values, sets and generators and querysets lists. Raises PayloadError with the path of
+    names what of each top-level value may leave, ``serializers`` what shows it. Decimal, UUID
+    and lazy text become strings, dates and times ISO 8601 (a naive datetime is in the current
+    time zone), enums their values, sets and generators and querysets lists. Raises PayloadError with the path of
     what cannot be sent.
     """
     try:
-        return messages.encode(as_data(payload, fields))
+        return messages.encode(as_data(payload, fields, serializers))
     except RecursionError:
         raise PayloadError("payload", "nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python writes out
         raise PayloadError("payload", str(error)) from error
 
 
-def as_data(payload: Any, fields: Fields | None = None) -> Any:
+def as_data(
+    payload: Any, fields: Fields | None = None, serializers: Serializers | None = None
+) -> Any:
     """Return ``payload`` as plain JSON data, which encode() makes text of. Raises PayloadError."""
-    return _Conversion(fields or {}).top(payload)
+    return _Conversion(fields or {}, serializers or {}).top(payload)
 
 
 def public_values(value: Any) -> Mapping[Any, Any] | None:
@@ -108,20 +119,34 @@ def _struct_values(value: msgspec.Struct) -> Mapping[str, Any]:
 class _Conversion:
     """One payload on its way to plain JSON data."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, serializers: Serializers) -> None:
         self._fields = fields
+        self._serializers = serializers
         # Ids of the containers that are being converted: meeting one again is a cycle.
         self._open: set[int] = set()
 
     def top(self, payload: Any) -> Any:
+        payload = _unserialized(payload)
         values = public_values(payload)
         if values is None:
             return self.value(payload, None, None)
         self._open.add(id(payload))
         return {
-            name: self.value(item, (None, name), self._fields.get(name))
+            name: self.value(self._shown(name, item), (None, name), self._fields.get(name))
             for name, item in self._named(values, None)
         }
+
+    def _shown(self, name: str, value: Any) -> Any:
+        """Return what a serializer makes of a top-level value, if there is one for it."""
+        if not self._serializers:
+            return value
+        serializer = self._serializers.get(name)
+        if serializer is None and name not in self._fields and _holds_rows(value):
+            serializer = self._serializers.get("")
+        if serializer is None or value is None:
+            return value
+        many = _is_list(value)
+        return serializer(list(value) if many else value, many=many).data
 
     def value(self, value: Any, path: Path, declared: Sequence[str] | None) -> Any:
         """Return ``value`` as JSON data; of models show the ``declared`` attributes only."""
@@ -138,6 +163,7 @@ class _Conversion:
         return self._container(value, path, declared)
 
     def _container(self, value: Any, path: Path, declared: Sequence[str] | None) -> Any:
+        value = _unserialized(value)
         if id(value) in self._open:
             _refuse(path, "refers back to itself")
         if len(self._open) >= MAX_DEPTH:
@@ -180,6 +206,19 @@ class _Conversion:
                 _refuse((path, name), "two keys become this one name")
             seen.add(name)
             yield name, item
+
+
+def _unserialized(value: Any) -> Any:
+    """Return the data of a serializer of Django REST framework; anything else as it is."""
+    # If it is one, its module is there.
+    module = sys.modules.get("rest_framework.serializers")
+    return value.data if module and isinstance(value, module.BaseSerializer) else value
+
+
+def _holds_rows(value: Any) -> bool:
+    if isinstance(value, Model | QuerySet):
+        return True
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Model)
 
 
 def _key(key: Any, path: Path) -> str:

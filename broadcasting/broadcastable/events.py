@@ -67,10 +67,13 @@ class ModelBroadcast(ShouldBroadcast):
         return f"{self.action}:{self.instance.pk}"
 
     def _declared(self) -> dict[str, Any]:
-        fields = type(self)._broadcasting.fields.get("model")
-        if not fields:
+        options = type(self)._broadcasting
+        fields = options.fields.get("model", ())
+        if not fields and not options.serializer:
             name = type(self.instance).__name__
-            raise PayloadError("model", f"declare {name}.BroadcastMeta.fields or broadcast_with()")
+            raise PayloadError(
+                "model", f"declare {name}.BroadcastMeta.fields, a serializer or broadcast_with()"
+            )
         if self._changes is None:
             return {"model": self.instance}
         changes: Changes = self._changes
@@ -85,7 +88,7 @@ def default_name(model: type, action: str) -> str:
 
 def snapshot_of(event: ModelBroadcast) -> Snapshot:
     """Ask everything about a row while it is here. Raises what the hooks raise, PayloadError."""
-    targets = event.broadcast_on()
+    targets, options = event.broadcast_on(), type(event)._broadcasting
     return Snapshot(
         channels=(
             {alias: as_channels(its_own) for alias, its_own in targets.items()}
@@ -93,5 +96,5 @@ def snapshot_of(event: ModelBroadcast) -> Snapshot:
             else as_channels(targets)
         ),
         name=event.broadcast_as(),
-        payload=as_data(event.broadcast_with(), type(event)._broadcasting.fields),
+        payload=as_data(event.broadcast_with(), options.fields, options.serializer),
     )

@@ -65,6 +65,8 @@ def model_options(model: type) -> ModelOptions:
     fields = tuple(own.get("fields", ()))
     if misplaced := values.keys() & _NOT_FOR_MODELS:
         raise TypeError(f"{model.__name__}.BroadcastMeta.{min(misplaced)}: not for models")
+    if isinstance(values.get("serializer"), Mapping):
+        raise TypeError(f"{model.__name__}.BroadcastMeta.serializer: must be a class, of the row")
     if fields:
         values["fields"] = MappingProxyType({"model": fields})
     return ModelOptions(

@@ -25,10 +25,11 @@ def check_models(app_configs: object = None, **kwargs: object) -> list[CheckMess
 
 def _of(model: Any) -> Iterator[CheckMessage]:
     options = model._broadcastable
-    if not options.fields and model.broadcast_with is BroadcastsEvents.broadcast_with:
+    declares = options.fields or options.event.serializer
+    if not declares and model.broadcast_with is BroadcastsEvents.broadcast_with:
         yield Error(
             f"{model._meta.label} broadcasts its rows, but nothing says what of them may leave.",
-            hint='class BroadcastMeta: fields = ["id", ...], or a method broadcast_with().',
+            hint='class BroadcastMeta: fields = ["id", ...] or a serializer; or broadcast_with().',
             obj=model,
             id="broadcasting.E010",
         )

@@ -11,10 +11,7 @@ from typing import Any, Literal
 
 from django.core.cache import DEFAULT_CACHE_ALIAS
 
-from broadcasting.encoding import Fields
-
-# Names that are fixed but not served by this version.
-PLANNED = frozenset({"serializer"})
+from broadcasting.encoding import Fields, Serializers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +20,9 @@ class EventOptions:
 
     fields: Fields = field(default_factory=dict)
     """Name in the payload -> the attributes of that value that may leave."""
+
+    serializer: Serializers = field(default_factory=dict)
+    """Name in the payload -> what shows that value; ``""`` for whatever rows there are."""
 
     name: str | None = None
     """What clients listen to; None: the bare class name."""
@@ -105,8 +105,6 @@ def event_options(place: str, values: Mapping[str, Any], also: Collection[str]) 
 
 def _parsed(place: str, name: str, value: Any, also: Collection[str] = ()) -> Any:
     where = f"{place}.{name}"
-    if name in PLANNED:
-        raise TypeError(f"{where}: comes with a later version")
     if name not in _PARSERS:
         known = [*_PARSERS, *also]
         close = get_close_matches(name, known, 1)
@@ -123,6 +121,13 @@ def _fields(value: Any) -> Fields:
     if not isinstance(value, Mapping):
         raise TypeError
     return MappingProxyType({name: _names(names) for name, names in value.items()})
+
+
+def _serializers(value: Any) -> Serializers:
+    given = value if isinstance(value, Mapping) else {"": value}
+    if not all(isinstance(name, str) and callable(one) for name, one in given.items()):
+        raise TypeError
+    return MappingProxyType(dict(given))
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -189,6 +194,7 @@ _switch = (_of(bool), "True or False")
 
 _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "fields": (_fields, "a dict of names to lists of attribute names"),
+    "serializer": (_serializers, "a serializer class, or a dict of names to such classes"),
     "name": _text,
     "broadcasters": (_aliases, "an alias of BROADCASTERS or a list of them"),
     "queue": _text,

@@ -150,7 +150,7 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
         step = "broadcast_with"
         payload = event.broadcast_with()
         values = outgoing.values if payload is None else payload
-        data = encode(values, outgoing.options.fields)
+        data = encode(values, outgoing.options.fields, outgoing.options.serializer)
     except Exception as error:
         if not outgoing.rescue:
             raise

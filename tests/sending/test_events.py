@@ -356,13 +356,6 @@ class TestOptions:
                 class Meta:
                     nmae = "x"
 
-    def test_an_option_of_a_later_version_is_not_ignored(self) -> None:
-        with pytest.raises(TypeError, match="later version"):
-
-            class Wrong(Public):
-                class Meta:
-                    serializer = None
-
     @pytest.mark.parametrize(
         ("option", "value"),
         [
