@@ -54,8 +54,8 @@ def encode(
     ``payload`` is usually a mapping, dataclass, pydantic model or msgspec Struct. ``fields``
     names what of each top-level value may leave, ``serializers`` what shows it. Decimal, UUID
     and lazy text become strings, dates and times ISO 8601 (a naive datetime is in the current
-    time zone), enums their values, sets and generators and querysets lists. Raises PayloadError with the path of
-    what cannot be sent.
+    time zone), enums their values, sets and generators and querysets lists. Raises
+    PayloadError with the path of what cannot be sent.
     """
     try:
         return messages.encode(as_data(payload, fields, serializers))

@@ -30,6 +30,7 @@ from broadcasting.authorization.answers import (
     sign_presence,
     sign_private,
 )
+from broadcasting.authorization.defaults import default_routes
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rules import Route, routes
@@ -123,7 +124,8 @@ def _ask(
     """Return the rule that allows ``channel``, the user and what the rule returned."""
     name, kind = base_name(channel), kind_of(channel)
     silent: list[Route] = []
-    for route in routes:
+    matching = [route for route in routes if route.match(name) is not None]
+    for route in matching or default_routes():
         values = route.match(name)
         if values is None or kind not in route.kinds:
             continue

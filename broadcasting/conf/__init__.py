@@ -264,6 +264,7 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "WEBHOOKS.LOG_DAYS": (_plain(*_NUMBER, test=_positive), "a number of days above 0"),
     "AUTHORIZATION": (_nested(AuthorizationSettings), "a dict"),
     "AUTHORIZATION.CSRF": _switch,
+    "AUTHORIZATION.USER_CHANNEL": _switch,
     "AUTHORIZATION.GUARDS": (_plain(list, tuple), "a list of guard names or dotted paths"),
 }
 

@@ -61,6 +61,9 @@ class AuthorizationSettings:
     guards: Sequence[str] = ("session",)
     """Ways to find the user of a request: ``"session"`` or dotted paths to callables."""
 
+    user_channel: bool = True
+    """Whether users may join their own private channel without a rule of the project."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSettings:

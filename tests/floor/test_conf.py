@@ -87,7 +87,7 @@ EVERYTHING: dict[str, Any] = {
         "LOG": False,
         "LOG_DAYS": 1,
     },
-    "AUTHORIZATION": {"CSRF": True, "GUARDS": ["session", "a.b"]},
+    "AUTHORIZATION": {"CSRF": True, "GUARDS": ["session", "a.b"], "USER_CHANNEL": False},
 }
 
 
@@ -130,7 +130,9 @@ def test_every_setting_is_read() -> None:
             log=False,
             log_days=1,
         ),
-        authorization=AuthorizationSettings(csrf=True, guards=["session", "a.b"]),
+        authorization=AuthorizationSettings(
+            csrf=True, guards=["session", "a.b"], user_channel=False
+        ),
     )
 
 
@@ -156,7 +158,7 @@ def test_no_setting_was_forgotten_here(cls: Any, values: dict[str, Any]) -> None
         ({"SERVER": {"METRIC": {}}}, "SERVER.METRIC", "Did you mean 'METRICS'?"),
         ({"STATISTIC": {}}, "STATISTIC", "Did you mean 'STATISTICS'?"),
         ({"AUTHORIZATION": {"CRSF": True}}, "AUTHORIZATION.CRSF", "Did you mean 'CSRF'?"),
-        ({"AUTHORIZATION": {"X": 1}}, "AUTHORIZATION.X", "Known: CSRF, GUARDS."),
+        ({"AUTHORIZATION": {"X": 1}}, "AUTHORIZATION.X", "Known: CSRF, GUARDS, USER_CHANNEL."),
         ({1: 2}, "1", "Known: BROADCASTERS, DEFAULT_BROADCASTER, QUEUE, APPLICATIONS,"),
     ],
 )
