@@ -20,6 +20,7 @@ from broadcasting.channels import Targets, TargetsByBroadcaster
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
 from broadcasting.encoding import is_shown, public_values
 from broadcasting.forking import ForkSafeLock
+from broadcasting.job_middleware import Middleware
 
 # Dataclasses are made step by step; nobody may use one that another thread has half made.
 _making = ForkSafeLock()
@@ -173,6 +174,13 @@ class ShouldBroadcast(_MadeOnFirstUse):
     def unique_id(self) -> str | int:
         """Return what tells apart the events of one class of which each may wait once."""
         return ""
+
+    def middleware(self) -> Iterable[Middleware]:
+        """Return what stands around its job in a queue: callables ``(job, next_)``.
+
+        Asked in the worker, where the event was made again. Not for events that do not wait.
+        """
+        return ()
 
     def broadcast_failed(self, error: Exception) -> None:
         """Hear that the event was given up by one of its broadcasters, after the last attempt.

@@ -8,6 +8,8 @@
      |   +- BackplaneUnavailable   the backplane refused or did not answer in time
      |   +- QueueUnavailable       the broker refused or did not answer in time
      |   +- DeliveryPostponed      a webhook that a worker tries again later
+     |   +- JobReleased            an event that its middleware put back
+     +- JobSkipped                 an event that its middleware dropped
      +- AutocommitOff              no transaction tells when an event may be sent
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
      +- InvalidEventName           an event name that is empty, reserved or too long
@@ -46,9 +48,7 @@ class QueueUnavailable(PublishError):
     """The queue's broker refused, or did not answer within ``PUBLISH_TIMEOUT``."""
 
 
-class DeliveryPostponed(PublishError):
-    """A webhook did not arrive; its job wants to be run again in ``retry_in`` seconds."""
-
+class _RunAgain(PublishError):
     def __init__(self, problem: str, retry_in: float) -> None:
         super().__init__(problem)
         self.retry_in = retry_in
@@ -56,6 +56,18 @@ class DeliveryPostponed(PublishError):
     def __reduce__(self) -> tuple[Any, ...]:
         # Queues send it between their processes.
         return type(self), (str(self), self.retry_in)
+
+
+class DeliveryPostponed(_RunAgain):
+    """A webhook did not arrive; its job wants to be run again in ``retry_in`` seconds."""
+
+
+class JobReleased(_RunAgain):
+    """A middleware put an event's job back for ``retry_in`` seconds."""
+
+
+class JobSkipped(BroadcastingError):
+    """A middleware dropped an event's job. Workers take it as done."""
 
 
 class AutocommitOff(BroadcastingError):

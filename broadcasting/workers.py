@@ -13,12 +13,13 @@ from typing import Any
 from broadcasting.broadcasts import JOB, asend, read, send
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked
-from broadcasting.dispatching.outlet import push_all
+from broadcasting.dispatching.outlet import MIDDLEWARE_JOB, push_all
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
 from broadcasting.dispatching.rendering import Outgoing, render, subject_of
 from broadcasting.events import ShouldBroadcast
-from broadcasting.exceptions import MissingModel, PayloadError
+from broadcasting.exceptions import JobSkipped, MissingModel, PayloadError
+from broadcasting.job_middleware import EventJob, through
 from broadcasting.queues import give_up, register, run
 from broadcasting.references import unpack
 
@@ -61,6 +62,25 @@ def render_packed(payload: dict[str, Any]) -> None:
         send(batch.broadcasts[0].to_payload())
     else:
         push_all(batch)
+
+
+def run_in_middleware(payload: dict[str, Any]) -> None:
+    """Do a job with the middleware of its event around it. Raises PublishError, JobReleased."""
+    inner = payload["payload"]
+    broadcaster = inner.get("broadcaster") or ", ".join(inner.get("broadcasters", ()))
+    label = str(inner.get("event_label") or inner.get("label", ""))
+    job = EventJob(id=str(inner["id"]), label=label, broadcaster=broadcaster)
+    try:
+        middleware = unpack(inner["event"]).middleware()
+        through(middleware, lambda _: run(payload["job"], inner))(job)
+    except JobSkipped as skipped:
+        tell_skipped(label, job.id, str(skipped))
+    except MissingModel as missing:
+        tell_skipped(label, job.id, f"missing_model: {missing}")
+
+
+def _middleware_failed(payload: dict[str, Any], error: Exception) -> None:
+    give_up(payload["job"], payload["payload"], error)
 
 
 def run_locked(payload: dict[str, Any]) -> None:
@@ -106,4 +126,5 @@ def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
 
 register(JOB, send, asend, _broadcast_failed)
 register(RENDER_JOB, render_packed, failed=_render_failed)
+register(MIDDLEWARE_JOB, run_in_middleware, failed=_middleware_failed)
 register(LOCKED_JOB, run_locked, failed=_locked_failed)

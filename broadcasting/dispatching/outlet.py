@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
@@ -28,12 +28,17 @@ from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.models import as_they_were, has_unsaved
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.publisher import publisher
-from broadcasting.dispatching.rendering import Batch, Outgoing, pack, render
+from broadcasting.dispatching.rendering import Batch, Outgoing, has_middleware, pack, render
+from broadcasting.exceptions import JobSkipped
+from broadcasting.job_middleware import EventJob, through
 from broadcasting.queues import get_queue
 from broadcasting.queues.base import Payload
 
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
+
+
+MIDDLEWARE_JOB: Final = "middleware"
 
 
 class Outlet(ABC):
@@ -107,7 +112,9 @@ class RealOutlet(Outlet):
             try:
                 if batch.outgoing.options.now:
                     await asend(payload)
-                elif batch.outgoing.options.unique and get_queue().leaves_process:
+                elif has_middleware(batch.outgoing) or (
+                    batch.outgoing.options.unique and get_queue().leaves_process
+                ):
                     # Caches and locks are sync; queues that leave block for a moment at most.
                     await asyncio.to_thread(_push, batch, broadcast, job, payload)
                 else:
@@ -150,6 +157,11 @@ def push_each(batch: Batch) -> list[_Failure]:
 
 def _push(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
     options = batch.outgoing.options
+    if has_middleware(batch.outgoing):
+        if not get_queue().leaves_process:
+            _push_in_middleware(batch, broadcast, job, payload)
+            return
+        job, payload = MIDDLEWARE_JOB, {"job": job, "payload": payload}
     if not options.unique or not get_queue().leaves_process:
         get_queue().push(job, payload, batch.job_options)
         return
@@ -169,6 +181,17 @@ def _push(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> Non
     except BaseException:
         lock.release()
         raise
+
+
+def _push_in_middleware(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+    """Do a job at once, with the middleware of its event around it, which is still here."""
+    outgoing = batch.outgoing
+    around = EventJob(id=outgoing.id, label=outgoing.label, broadcaster=broadcast.broadcaster)
+    middleware = outgoing.event.middleware()
+    try:
+        through(middleware, lambda _: get_queue().push(job, payload, batch.job_options))(around)
+    except JobSkipped as skipped:
+        tell_skipped(outgoing.label, outgoing.id, str(skipped))
 
 
 def _jobs(batch: Batch) -> Iterator[tuple[Broadcast, str, Payload]]:

@@ -94,6 +94,20 @@ class Outgoing:
         return attributes_of(self.event)
 
 
+def has_middleware(outgoing: Outgoing) -> bool:
+    """Whether something stands around the jobs of this event."""
+    return not outgoing.options.now and has_its_own(outgoing, "middleware")
+
+
+def has_its_own(outgoing: Outgoing, hook: str) -> bool:
+    """Whether the class of the event wrote ``hook`` itself."""
+    # Not at import: events are built on this package.
+    from broadcasting.events import ShouldBroadcast
+
+    written: Any = getattr(type(outgoing.subject), hook)
+    return written is not getattr(ShouldBroadcast, hook)
+
+
 def subject_of(event: ShouldBroadcast) -> ShouldBroadcast:
     """Return what the program dispatched: ``event``, or what it carries."""
     subject: ShouldBroadcast = getattr(event, "_subject", event)
@@ -156,7 +170,7 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
             raise
         report(error, outgoing.label, step, dict.fromkeys(chain(*channels.values())))
         return None
-    packed = _packed_for_failures(outgoing)
+    packed = _packed_for_worker(outgoing)
     good, refused = [], []
     for alias, its_channels in channels.items():
         if not its_channels:
@@ -249,15 +263,15 @@ def pack(outgoing: Outgoing) -> Batch | None:
     )
 
 
-def _packed_for_failures(outgoing: Outgoing) -> dict[str, Any] | None:
-    """Return the event for a worker to tell, if it has an ear for that and can travel."""
-    from broadcasting.events import ShouldBroadcast
+def _packed_for_worker(outgoing: Outgoing) -> dict[str, Any] | None:
+    """Return the event for a worker to ask or to tell, if it has anything to say there."""
     from broadcasting.references import pack as packed
 
-    if type(outgoing.event).broadcast_failed is ShouldBroadcast.broadcast_failed:
+    hears, stands_around = has_its_own(outgoing, "broadcast_failed"), has_middleware(outgoing)
+    if outgoing.options.now or not (hears or stands_around) or not get_queue().leaves_process:
         return None
-    if outgoing.options.now or not get_queue().leaves_process:
-        return None
+    if stands_around:
+        return packed(outgoing.event)
     try:
         return packed(outgoing.event)
     except PayloadError as error:
