@@ -53,7 +53,7 @@ class RedisBackplane(RemoteBackplane):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(retry_delay=options.get("retry_delay", 1.0))
-        self.url: str = _checked_url(options.get("url"))
+        self.url: str = checked_url(options.get("url"), "['BACKPLANE']")
         self.prefix: str = options.get("prefix", DEFAULT_PREFIX)
         self.join_timeout: float = options.get("join_timeout", 5.0)
         self.idle_timeout: float = options.get("idle_timeout", 15.0)
@@ -73,9 +73,7 @@ class RedisBackplane(RemoteBackplane):
 
     @property
     def place(self) -> str:
-        parts = urlsplit(self.url)
-        # Without user and password.
-        return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}"
+        return place_of(self.url)
 
     def topic(self, app_id: str, channel: str) -> str:
         """Return the name under which the envelopes of one channel travel."""
@@ -276,11 +274,18 @@ class RedisSubscription(Subscription):
             logger.exception("An envelope could not be delivered")
 
 
-def _checked_url(url: object) -> str:
+def place_of(url: str) -> str:
+    """Return where a server is, for error messages: without user and password."""
+    parts = urlsplit(url)
+    return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def checked_url(url: object, where: str) -> str:
+    """Return the URL of a server. Raises ImproperlyConfigured, which tells ``where`` it stands."""
     if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
         # Not shown: it may hold a password.
         raise ImproperlyConfigured(
-            "BROADCASTING['BACKPLANE']['OPTIONS']['url'] must be the URL of a Redis or Valkey"
+            f"BROADCASTING{where}['OPTIONS']['url'] must be the URL of a Redis or Valkey"
             " server, as 'redis://localhost:6379/0'"
         )
     return url

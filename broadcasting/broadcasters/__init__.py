@@ -1,7 +1,7 @@
 """What sends broadcasts: ``broadcasters["alias"]``, as ``caches`` and ``storages``.
 
-``channels`` (our own server, through the backplane), ``log``, ``null`` and ``locmem``, or
-a dotted path to a class of one's own.
+``channels`` (our own server, through the backplane), ``redis`` (laravel-echo-server), ``log``,
+``null`` and ``locmem``, or a dotted path to a class of one's own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
 
 SHORT_NAMES = {
     "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",
+    "redis": "broadcasting.broadcasters.redis.RedisBroadcaster",
     "log": "broadcasting.broadcasters.log.LogBroadcaster",
     "null": "broadcasting.broadcasters.null.NullBroadcaster",
     "locmem": "broadcasting.broadcasters.locmem.LocmemBroadcaster",

@@ -1,0 +1,110 @@
+"""What laravel-echo-server hears."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.broadcasters.redis import RedisBroadcaster
+from broadcasting.broadcasts import Broadcast
+from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable
+from tests.conftest import Valkey
+
+GRACE = 0.5
+
+
+def shipped(*channels: str, socket: str | None = "123.456") -> Broadcast:
+    return Broadcast(
+        name="Order\\Shipped",
+        channels=channels or ("private-orders.1",),
+        data='{"id":1,"name":"é"}',
+        broadcaster="redis",
+        except_socket=socket,
+    )
+
+
+Next = Callable[[], tuple[str, Any]]
+
+
+@pytest.fixture
+def heard(valkey: Valkey) -> Iterator[Next]:
+    """Subscribe to everything, as that server does; return the next message."""
+    client = redis.Redis.from_url(valkey.url)
+    with client.pubsub() as pubsub:
+        pubsub.psubscribe("app_*")
+        assert pubsub.get_message(timeout=5)
+
+        def following() -> tuple[str, Any]:
+            message = pubsub.get_message(timeout=5)
+            assert message is not None
+            return message["channel"].decode(), json.loads(message["data"])
+
+        yield following
+    client.close()
+
+
+@pytest.fixture
+def broadcaster(valkey: Valkey) -> RedisBroadcaster:
+    return RedisBroadcaster({"url": valkey.url, "prefix": "app_"})
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_one_message_for_each_channel(
+    broadcaster: RedisBroadcaster, heard: Next, colour: str
+) -> None:
+    """App 17: shape and prefix."""
+    broadcast = shipped("private-orders.1", "news")
+    if colour == "sync":
+        broadcaster.broadcast(broadcast)
+    else:
+        await broadcaster.abroadcast(broadcast)
+    content = {
+        "event": "Order\\Shipped",
+        "data": {"id": 1, "name": "é"},
+        "socket": "123.456",
+    }
+    assert [heard(), heard()] == [("app_private-orders.1", content), ("app_news", content)]
+
+
+def test_everybody_hears_where_nobody_is_left_out(
+    broadcaster: RedisBroadcaster, heard: Next
+) -> None:
+    broadcaster.broadcast(shipped(socket=None))
+    assert heard()[1]["socket"] is None
+
+
+def test_what_it_cannot_encrypt_it_refuses(broadcaster: RedisBroadcaster) -> None:
+    with pytest.raises(EncryptionUnavailable, match="redis"):
+        broadcaster.check(shipped("private-encrypted-a"))
+
+
+async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
+    broadcaster = RedisBroadcaster({"url": own_valkey.url})
+    broadcaster.broadcast(shipped())
+    await broadcaster.abroadcast(shipped())
+    pid = own_valkey.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for limit in (0.25 + GRACE, 0.05):
+            began = time.monotonic()
+            with pytest.raises(BackplaneUnavailable, match="Redis at"):
+                await broadcaster.abroadcast(shipped())
+            assert time.monotonic() - began < limit
+            with pytest.raises(BackplaneUnavailable):
+                broadcaster.broadcast(shipped())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_url_is_wanted_and_never_shown() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"BROADCASTERS.*'url'") as refused:
+        RedisBroadcaster({"url": "http://user:geheim@host"})
+    assert "geheim" not in str(refused.value)
