@@ -298,7 +298,12 @@ def crossing(url: str) -> Any:
                 "CONFIG": {"hosts": [url]},
             }
         },
-        BROADCASTING={**django_settings.BROADCASTING, "BACKPLANE": {"BACKEND": "channel_layer"}},
+        BROADCASTING={
+            **django_settings.BROADCASTING,
+            "BACKPLANE": {"BACKEND": "channel_layer"},
+            # What is examined is whether it answers, not how busy this machine is.
+            "PUBLISH_TIMEOUT": 2,
+        },
     )
 
 
