@@ -15,6 +15,7 @@
      +- InvalidEventName           an event name that is empty, reserved or too long
      +- PayloadError               a payload that cannot be encoded, with its path
      +- MissingModel               a row that a worker was to fetch again is gone
+     +- NotSupported               a broadcaster was asked for what it cannot do
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
 
@@ -114,3 +115,7 @@ class MissingModel(BroadcastingError):
 
 class EncryptionUnavailable(BroadcastingError):
     """A ``private-encrypted-`` channel was used, but nothing here can encrypt for it."""
+
+
+class NotSupported(BroadcastingError):
+    """A broadcaster was asked for something that what it sends to cannot do."""

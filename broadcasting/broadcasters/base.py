@@ -1,4 +1,4 @@
-"""What every broadcaster promises: to send a finished broadcast, nothing else.
+"""What every broadcaster promises: to send a finished broadcast. Some can do more.
 
 When, for whom and from which process is decided before it is called.
 """
@@ -6,8 +6,10 @@ When, for whom and from which process is decided before it is called.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from broadcasting.exceptions import NotSupported
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
@@ -35,3 +37,82 @@ class BaseBroadcaster(ABC):
     @abstractmethod
     async def abroadcast(self, broadcast: Broadcast) -> None:
         """See broadcast()."""
+
+    def broadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
+        """Send several in order; a driver that can sends them together.
+
+        All are tried. Raises the first error, with the others as its notes.
+        """
+        errors: list[Exception] = []
+        for broadcast in broadcasts:
+            try:
+                self.broadcast(broadcast)
+            except Exception as error:  # a driver of somebody else's raises what it likes
+                errors.append(error)
+        raise_first(errors)
+
+    async def abroadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
+        """See broadcast_many()."""
+        errors: list[Exception] = []
+        for broadcast in broadcasts:
+            try:
+                await self.abroadcast(broadcast)
+            except Exception as error:
+                errors.append(error)
+        raise_first(errors)
+
+    def channels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+        """Return the occupied channels whose names begin with ``prefix``, and what is known.
+
+        Raises NotSupported, as do all that follow, where there is nobody to ask.
+        """
+        self._unable("list channels")
+
+    async def achannels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+        """See channels()."""
+        self._unable("list channels")
+
+    def channel(self, name: str) -> dict[str, Any]:
+        """Return whether the channel is ``occupied``, and what else is known of it."""
+        self._unable("describe channels")
+
+    async def achannel(self, name: str) -> dict[str, Any]:
+        """See channel()."""
+        self._unable("describe channels")
+
+    def members(self, name: str) -> list[str]:
+        """Return the ids of the users in a presence channel."""
+        self._unable("list members")
+
+    async def amembers(self, name: str) -> list[str]:
+        """See members()."""
+        self._unable("list members")
+
+    def disconnect(self, user_id: str) -> None:
+        """Close every socket of a user."""
+        self._unable("disconnect users")
+
+    async def adisconnect(self, user_id: str) -> None:
+        """See disconnect()."""
+        self._unable("disconnect users")
+
+    def revoke(self, user_id: str, channel: str) -> None:
+        """Take a user's sockets out of one channel, by its wire name."""
+        self._unable("revoke subscriptions")
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        """See revoke()."""
+        self._unable("revoke subscriptions")
+
+    def _unable(self, deed: str) -> NoReturn:
+        raise NotSupported(f"{type(self).__name__} cannot {deed}")
+
+
+def raise_first(errors: Sequence[Exception]) -> None:
+    """Raise the first of ``errors``, if any, with the others as its notes."""
+    if not errors:
+        return
+    first, *others = errors
+    for other in others:
+        first.add_note(f"Also: {type(other).__name__}: {other}")
+    raise first
