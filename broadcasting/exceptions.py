@@ -7,6 +7,7 @@
      |   +- NoServerHere           "local" backplane in a process that holds no sockets
      |   +- BackplaneUnavailable   the backplane refused or did not answer in time
      |   +- QueueUnavailable       the broker refused or did not answer in time
+     |   +- BroadcasterUnavailable an outside service failed, or did not answer in time
      |   +- DeliveryPostponed      a webhook that a worker tries again later
      |   +- JobReleased            an event that its middleware put back
      +- JobSkipped                 an event that its middleware dropped
@@ -16,6 +17,7 @@
      +- PayloadError               a payload that cannot be encoded, with its path
      +- MissingModel               a row that a worker was to fetch again is gone
      +- NotSupported               a broadcaster was asked for what it cannot do
+     +- BroadcastRefused           an outside service will not take a request, however often
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
 
@@ -47,6 +49,21 @@ class BackplaneUnavailable(PublishError):
 
 class QueueUnavailable(PublishError):
     """The queue's broker refused, or did not answer within ``PUBLISH_TIMEOUT``."""
+
+
+class BroadcasterUnavailable(PublishError):
+    """An outside service did not answer, failed (5xx) or wants us to slow down (429).
+
+    ``status`` is that of its answer, None if there was none; ``body`` is the answer's text.
+    """
+
+    def __init__(self, problem: str, status: int | None = None, body: str = "") -> None:
+        super().__init__(problem)
+        self.status = status
+        self.body = body
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.status, self.body)
 
 
 class _RunAgain(PublishError):
@@ -119,3 +136,18 @@ class EncryptionUnavailable(BroadcastingError):
 
 class NotSupported(BroadcastingError):
     """A broadcaster was asked for something that what it sends to cannot do."""
+
+
+class BroadcastRefused(BroadcastingError):
+    """An outside service answered that it will not take a request: no queue tries it again.
+
+    ``status`` is that of its answer, ``body`` the answer's text.
+    """
+
+    def __init__(self, problem: str, status: int, body: str = "") -> None:
+        super().__init__(problem)
+        self.status = status
+        self.body = body
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.status, self.body)

@@ -1,7 +1,8 @@
 """What sends broadcasts: ``broadcasters["alias"]``, as ``caches`` and ``storages``.
 
-``channels`` (our own server, through the backplane), ``redis`` (laravel-echo-server), ``log``,
-``null`` and ``locmem``, or a dotted path to a class of one's own.
+``channels`` (our own server, through the backplane), ``pusher`` (one that speaks Pusher's
+HTTP API), ``redis`` (laravel-echo-server), ``log``, ``null`` and ``locmem``, or a dotted path
+to a class of one's own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
 
 SHORT_NAMES = {
     "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",
+    "pusher": "broadcasting.broadcasters.pusher.PusherBroadcaster",
     "redis": "broadcasting.broadcasters.redis.RedisBroadcaster",
     "log": "broadcasting.broadcasters.log.LogBroadcaster",
     "null": "broadcasting.broadcasters.null.NullBroadcaster",

@@ -32,17 +32,19 @@ MANY = [
 
 def test_of_several_all_are_tried_and_the_first_error_is_raised() -> None:
     picky = Picky()
-    with pytest.raises(PublishError, match=r"^bad\.1$") as raised:
+    with pytest.raises(PublishError) as raised:
         picky.broadcast_many(MANY)
     assert picky.sent == ["good.1", "good.2"]
+    assert str(raised.value) == "bad.1"
     assert raised.value.__notes__ == ["Also: PublishError: bad.2"]
 
 
 async def test_of_several_all_are_tried_from_async_code_too() -> None:
     picky = Picky()
-    with pytest.raises(PublishError, match=r"^bad\.1$") as raised:
+    with pytest.raises(PublishError) as raised:
         await picky.abroadcast_many(MANY)
     assert picky.sent == ["good.1", "good.2"]
+    assert str(raised.value) == "bad.1"
     assert raised.value.__notes__ == ["Also: PublishError: bad.2"]
 
 
