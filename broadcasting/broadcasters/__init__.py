@@ -7,10 +7,13 @@ to a class of one's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.base import BaseBroadcaster
-from broadcasting.conf import get_settings, on_change
+from broadcasting.conf import BackendSettings, get_settings, on_change
 from broadcasting.families import make_backend
 
 __all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
@@ -40,6 +43,32 @@ class Broadcasters:
         made = self._made.get(alias)
         # No lock, which a fork could leave held: of two made at once, one is kept.
         return made if made is not None else self._made.setdefault(alias, self._make(alias))
+
+    def build(self, entry: Mapping[str, Any]) -> BaseBroadcaster:
+        """Return a new broadcaster for ``entry``, such as ``BROADCASTERS`` has: not kept.
+
+        For servers that no settings know, a tenant's own. Whoever builds one closes it.
+        Raises ImproperlyConfigured.
+        """
+        unknown = entry.keys() - {"BACKEND", "OPTIONS"}
+        if unknown or not isinstance(entry.get("BACKEND"), str):
+            raise ImproperlyConfigured(
+                "A broadcaster is built of {'BACKEND': name, 'OPTIONS': {...}}, not of the keys"
+                f" {', '.join(sorted(map(repr, entry)))}"
+            )
+        settings = BackendSettings(backend=entry["BACKEND"], options=entry.get("OPTIONS") or {})
+        broadcaster: BaseBroadcaster = make_backend("['BROADCASTERS']", SHORT_NAMES, settings)
+        return broadcaster
+
+    def close(self) -> None:
+        """Let the sync connections of this process's broadcasters go, as before a fork."""
+        for broadcaster in tuple(self._made.values()):
+            broadcaster.close()
+
+    async def aclose(self) -> None:
+        """Let their connections of the running loop go."""
+        for broadcaster in tuple(self._made.values()):
+            await broadcaster.aclose()
 
     def reset(self) -> None:
         """Forget every broadcaster, since the settings changed."""

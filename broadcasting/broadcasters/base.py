@@ -104,6 +104,12 @@ class BaseBroadcaster(ABC):
         """See revoke()."""
         self._unable("revoke subscriptions")
 
+    def close(self) -> None:  # noqa: B027
+        """Let sync connections of this process go, if there are any; sending opens new ones."""
+
+    async def aclose(self) -> None:  # noqa: B027
+        """Let connections of the running loop go, if there are any."""
+
     def _unable(self, deed: str) -> NoReturn:
         raise NotSupported(f"{type(self).__name__} cannot {deed}")
 

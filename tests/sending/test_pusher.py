@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from broadcasting.broadcasters import broadcasters
 from broadcasting.broadcasters.pusher import PusherBroadcaster
 from broadcasting.broadcasters.pusher.broadcaster import base_url
 from broadcasting.broadcasters.pusher.requests import Request, signed
@@ -59,8 +60,8 @@ async def send(broadcaster: PusherBroadcaster, colour: str, *broadcasts: Broadca
         else:
             await broadcaster.abroadcast_many(broadcasts)
     finally:
-        broadcaster.client.close()
-        await broadcaster.client.aclose()
+        broadcaster.close()
+        await broadcaster.aclose()
 
 
 def bodies(receiver: Receiver, path: str = "/apps/shop/events") -> list[dict[str, Any]]:
@@ -250,3 +251,37 @@ def test_what_cannot_be_sent_is_known_before(
     with pytest.raises(error):
         pusher(80).check(broadcast())
     pusher(80).check(made("a", data="x" * 10_240))
+
+
+def test_a_tenants_own_is_built_on_demand(receiver: Receiver) -> None:
+    options = pusher(receiver.port).options
+    built = broadcasters.build({"BACKEND": "pusher", "OPTIONS": options})
+    built.broadcast(made("orders"))
+    built.close()
+    assert bodies(receiver)[0]["channel"] == "orders"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"BACKEND": "no-such"},
+        {"BACKEND": "null", "OPTIONS": {"x": 1}},
+        {"BACKEND": "null", "x": 1},
+    ],
+)
+def test_what_cannot_be_built_is_refused(entry: dict[str, Any]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        broadcasters.build(entry)
+
+
+async def test_closing_lets_the_next_send_open_again(receiver: Receiver, settings: Any) -> None:
+    options = pusher(receiver.port).options
+    entry = {"BACKEND": "pusher", "OPTIONS": options}
+    settings.BROADCASTING = settings.BROADCASTING | {"BROADCASTERS": {"default": entry}}
+    for _ in range(2):
+        broadcasters["default"].broadcast(made("orders"))
+        await broadcasters["default"].abroadcast(made("orders"))
+        broadcasters.close()
+        await broadcasters.aclose()
+    assert len(bodies(receiver)) == 4

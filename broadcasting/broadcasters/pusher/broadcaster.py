@@ -125,6 +125,12 @@ class PusherBroadcaster(BaseBroadcaster):
     async def arevoke(self, user_id: str, channel: str) -> None:
         await self.client.asend(requests.revoke(user_id, channel))
 
+    def close(self) -> None:
+        self.client.close()
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
     def _sound(self, broadcasts: Iterable[Broadcast]) -> tuple[list[Broadcast], list[Exception]]:
         """Return those that may be sent, and why the others may not."""
         sound: list[Broadcast] = []
