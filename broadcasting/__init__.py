@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         notify,
         notify_on,
     )
+    from broadcasting.revocation import adisconnect, arevoke, disconnect, revoke
 
 __version__ = "0.1.0"
 
@@ -50,11 +51,14 @@ __all__ = [
     "ShouldBroadcastNow",
     "UserChannel",
     "abroadcast",
+    "adisconnect",
     "anotify",
     "anotify_on",
+    "arevoke",
     "broadcast",
     "channel",
     "current_socket_id",
+    "disconnect",
     "muted",
     "notify",
     "notify_on",
@@ -62,6 +66,7 @@ __all__ = [
     "on_client_event",
     "presence",
     "private",
+    "revoke",
     "user_resolver",
 ]
 
@@ -79,11 +84,14 @@ _HOMES = {
     "ShouldBroadcastNow": "broadcasting.events",
     "UserChannel": "broadcasting.channels",
     "abroadcast": "broadcasting.dispatching",
+    "adisconnect": "broadcasting.revocation",
     "anotify": "broadcasting.notifications",
     "anotify_on": "broadcasting.notifications",
+    "arevoke": "broadcasting.revocation",
     "broadcast": "broadcasting.dispatching",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
+    "disconnect": "broadcasting.revocation",
     "muted": "broadcasting.dispatching",
     "notify": "broadcasting.notifications",
     "notify_on": "broadcasting.notifications",
@@ -91,6 +99,7 @@ _HOMES = {
     "on_client_event": "broadcasting.client_events",
     "presence": "broadcasting.anonymous",
     "private": "broadcasting.anonymous",
+    "revoke": "broadcasting.revocation",
     "user_resolver": "broadcasting.authorization",
 }
 

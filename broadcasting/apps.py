@@ -23,6 +23,7 @@ class BroadcastingConfig(AppConfig):
         # The jobs that any worker must know.
         import_module("broadcasting.workers")
         import_module("broadcasting.webhooks.jobs")
+        import_module("broadcasting.revocation.occasions").watch()
         discover_rules()
 
 

@@ -16,7 +16,7 @@
      +- InvalidEventName           an event name that is empty, reserved or too long
      +- PayloadError               a payload that cannot be encoded, with its path
      +- MissingModel               a row that a worker was to fetch again is gone
-     +- NotSupported               a broadcaster was asked for what it cannot do
+     +- NotSupported               something that a broadcaster cannot do
      +- BroadcastRefused           an outside service will not take a request, however often
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
@@ -130,12 +130,12 @@ class MissingModel(BroadcastingError):
         return type(self), (self.label, self.pk)
 
 
+class NotSupported(BroadcastingError):
+    """The broadcaster, or the server behind it, has no such ability."""
+
+
 class EncryptionUnavailable(BroadcastingError):
     """A ``private-encrypted-`` channel was used, but nothing here can encrypt for it."""
-
-
-class NotSupported(BroadcastingError):
-    """A broadcaster was asked for something that what it sends to cannot do."""
 
 
 class BroadcastRefused(BroadcastingError):

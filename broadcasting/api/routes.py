@@ -21,6 +21,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/apps/{app_id}/channels/{channel}/users": {"GET": channels.users},
     "/apps/{app_id}/connections": {"GET": channels.connections},
     "/apps/{app_id}/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
+    "/apps/{app_id}/users/{user_id}/revoke": {"POST": users.revoke},
     # One library asks so, of the application whose key stands in the query.
     "/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
 }

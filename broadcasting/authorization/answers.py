@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.utils.crypto import salted_hmac
 
 from broadcasting.applications import Application, default_application
 from broadcasting.authorization.guards import is_authenticated
@@ -55,23 +56,51 @@ def find_signer() -> Signer:
     return Signer(application=default_application(options.get("application")), ours=True)
 
 
-def sign_private(signer: Signer, socket_id: str, channel: str, user: Any) -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """When an answer was asked for, and by which session."""
+
+    at: int
+    """Milliseconds since 1970, taken before anything is decided: what is revoked while a rule
+    thinks must count as revoked after it."""
+
+    session: str | None = field(default=None, repr=False)
+    """A hash of the session that the user was found in."""
+
+
+def session_hash(key: str) -> str:
+    """Return what the server is told of a session: enough to know it by, not to enter it."""
+    return salted_hmac("broadcasting.session", key).hexdigest()[:16]
+
+
+def sign_private(
+    signer: Signer, socket_id: str, channel: str, user: Any, asked: Asked | None = None
+) -> dict[str, str]:
     """Return the answer for a private channel.
 
-    Our own server is told who the socket belongs to, so that access can be revoked.
+    Our own server is told who the socket belongs to and when that was asked (``asked``; None:
+    not said), so that access can be revoked.
     """
     user_id = _user_id(user) if signer.ours and is_authenticated(user) else None
-    data = None if user_id is None else encode({"user_id": user_id})
-    return _signed(signer, socket_id, channel, data)
+    if user_id is None:
+        return _signed(signer, socket_id, channel, None)
+    known: dict[str, Any] = {"user_id": user_id}
+    if asked is not None:
+        known["at"] = asked.at
+        if asked.session is not None:
+            known["session"] = asked.session
+    return _signed(signer, socket_id, channel, encode(known))
 
 
-def sign_encrypted(signer: Signer, socket_id: str, channel: str, user: Any) -> dict[str, str]:
+def sign_encrypted(
+    signer: Signer, socket_id: str, channel: str, user: Any, asked: Asked | None = None
+) -> dict[str, str]:
     """Return the answer for an encrypted channel: a private one's, with the channel's key.
 
     Clients keep the key to themselves. Raises EncryptionUnavailable.
     """
     secret = shared_secret(channel_key(signer.application, channel))
-    return {**sign_private(signer, socket_id, channel, user), "shared_secret": secret}
+    return {**sign_private(signer, socket_id, channel, user, asked), "shared_secret": secret}
 
 
 def sign_user(signer: Signer, socket_id: str, user_data: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ colon or a quote in one of them would turn the signature into another one.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from difflib import get_close_matches
@@ -23,9 +24,11 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
 from broadcasting.authorization.answers import (
+    Asked,
     Signer,
     find_signer,
     member_info,
+    session_hash,
     sign_encrypted,
     sign_presence,
     sign_private,
@@ -94,12 +97,14 @@ def _decide(request: HttpRequest, channel: str, socket_id: str, identity: Identi
         raise Refused("it is a public channel, which needs no authorization")
     if kind is ChannelKind.ENCRYPTED:
         _check_key(signer, channel)
+    at = time.time_ns() // 1_000_000  # before the rule: what is revoked meanwhile counts
     route, user, result = _ask(request, channel, socket_id, identity)
+    asked = Asked(at=at, session=_session(request, user))
     if kind is ChannelKind.PRIVATE:
-        answer = sign_private(signer, socket_id, channel, user)
+        answer = sign_private(signer, socket_id, channel, user, asked)
         return Decision(channel=channel, status=200, answer=answer)
     if kind is ChannelKind.ENCRYPTED:
-        answer = sign_encrypted(signer, socket_id, channel, user)
+        answer = sign_encrypted(signer, socket_id, channel, user, asked)
         return Decision(channel=channel, status=200, answer=answer)
     info = member_info(result, user, route.name)
     try:
@@ -205,6 +210,14 @@ def _refuse_unknown(name: str, kind: ChannelKind) -> NoReturn:
         )
     near = get_close_matches(name, patterns, 3, 0.4) or patterns[:3]
     raise Refused(f"no rule matches {name!r}; the nearest are {', '.join(near)}")
+
+
+def _session(request: HttpRequest, user: Any) -> str | None:
+    """Return the hash of the session that ``user`` was found in, if it was one."""
+    if getattr(request, "user", None) is not user:
+        return None
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    return session_hash(key) if isinstance(key, str) else None
 
 
 def _label(user: Any) -> str:

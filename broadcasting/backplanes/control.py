@@ -6,6 +6,7 @@ ever gets it.
 
 from __future__ import annotations
 
+import time
 from typing import TypeAlias
 
 import msgspec
@@ -17,11 +18,26 @@ CONTROL_CHANNEL = "#control"
 
 
 class Terminate(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="terminate"):
-    """End every connection that is signed in as ``user_id``."""
+    """End every connection that is known to belong to ``user_id``."""
 
     user_id: str
     reconnect: bool = False
     """Whether clients may return at once."""
+
+    at: int = 0
+    """Milliseconds since 1970; answers that were signed until then are not good any more."""
+
+    session: str | None = None
+    """Spare connections of which is known that they belong to another session than this one."""
+
+
+class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="revoke"):
+    """Take every connection of ``user_id`` out of a channel."""
+
+    user_id: str
+    channel: str
+    at: int
+    """See Terminate."""
 
 
 class Remember(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="remember"):
@@ -34,10 +50,15 @@ class Remember(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="r
     """Seconds."""
 
 
-Control: TypeAlias = Terminate | Remember
+Control: TypeAlias = Terminate | Revoke | Remember
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Control)
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970, by the clock of this machine."""
+    return time.time_ns() // 1_000_000
 
 
 def envelope(app_id: str, control: Control) -> Envelope:

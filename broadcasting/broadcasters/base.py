@@ -88,21 +88,34 @@ class BaseBroadcaster(ABC):
         """See members()."""
         self._unable("list members")
 
-    def disconnect(self, user_id: str) -> None:
-        """Close every socket of a user."""
-        self._unable("disconnect users")
-
-    async def adisconnect(self, user_id: str) -> None:
-        """See disconnect()."""
-        self._unable("disconnect users")
-
     def revoke(self, user_id: str, channel: str) -> None:
-        """Take a user's sockets out of one channel, by its wire name."""
-        self._unable("revoke subscriptions")
+        """Take every connection of a user out of ``channel``, a wire name.
+
+        Answers that were signed until now are not good any more. Raises PublishError, and
+        NotSupported by a driver that cannot.
+        """
+        self._unable("revoke access to a channel")
 
     async def arevoke(self, user_id: str, channel: str) -> None:
         """See revoke()."""
-        self._unable("revoke subscriptions")
+        self._unable("revoke access to a channel")
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """End every connection of a user.
+
+        ``reconnect``: whether clients may return at once, and authorize anew. ``session``: a
+        hash of the one session whose connections are meant, and those of which it is not known.
+        Raises PublishError, and NotSupported by a driver that cannot.
+        """
+        self._unable("end connections")
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """See disconnect()."""
+        self._unable("end connections")
 
     def close(self) -> None:  # noqa: B027
         """Let sync connections of this process go, if there are any; sending opens new ones."""

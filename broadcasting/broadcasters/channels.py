@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from broadcasting.applications import Application, default_application
-from broadcasting.backplanes import Envelope
+from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.backplanes.control import Revoke, Terminate, now_ms
+from broadcasting.backplanes.control import envelope as control_envelope
 from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.encryption import channel_key, encrypt
 from broadcasting.exceptions import InvalidChannelName, InvalidEventName, PayloadError
@@ -60,6 +62,30 @@ class ChannelsBroadcaster(BaseBroadcaster):
     async def abroadcast(self, broadcast: Broadcast) -> None:
         for envelope in self._envelopes(broadcast):
             await apublish(envelope)
+
+    def revoke(self, user_id: str, channel: str) -> None:
+        get_backplane().publish(self._revocation(user_id, channel))
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        await get_backplane().apublish(self._revocation(user_id, channel))
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        get_backplane().publish(self._termination(user_id, reconnect, session))
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        await get_backplane().apublish(self._termination(user_id, reconnect, session))
+
+    def _revocation(self, user_id: str, channel: str) -> Envelope:
+        control = Revoke(user_id=user_id, channel=channel, at=now_ms())
+        return control_envelope(self.application.id, control)
+
+    def _termination(self, user_id: str, reconnect: bool, session: str | None) -> Envelope:
+        control = Terminate(user_id=user_id, reconnect=reconnect, session=session, at=now_ms())
+        return control_envelope(self.application.id, control)
 
     def _envelopes(self, broadcast: Broadcast) -> Iterator[Envelope]:
         self.check(broadcast)

@@ -22,6 +22,22 @@ class LocmemBroadcaster(BaseBroadcaster):
     async def abroadcast(self, broadcast: Broadcast) -> None:
         self.outbox.append(broadcast)
 
+    def revoke(self, user_id: str, channel: str) -> None:
+        """Do nothing: nobody is connected."""
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        """Do nothing: nobody is connected."""
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """Do nothing: nobody is connected."""
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """Do nothing: nobody is connected."""
+
     @classmethod
     def clear(cls) -> None:
         """Empty the outbox."""

@@ -32,3 +32,19 @@ class LogBroadcaster(BaseBroadcaster):
 
     async def abroadcast(self, broadcast: Broadcast) -> None:
         self.broadcast(broadcast)  # never blocks longer than logging does
+
+    def revoke(self, user_id: str, channel: str) -> None:
+        logger.info("Revoking %s for user %s", channel, user_id)
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        self.revoke(user_id, channel)
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        logger.info("Disconnecting user %s", user_id)
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        self.disconnect(user_id)

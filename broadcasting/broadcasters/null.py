@@ -20,3 +20,19 @@ class NullBroadcaster(BaseBroadcaster):
 
     async def abroadcast(self, broadcast: Broadcast) -> None:
         """Do nothing."""
+
+    def revoke(self, user_id: str, channel: str) -> None:
+        """Do nothing."""
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        """Do nothing."""
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """Do nothing."""
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        """Do nothing."""

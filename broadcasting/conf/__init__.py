@@ -217,6 +217,7 @@ _ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
 _positive_whole = (_plain(int, test=_positive), "a whole number above 0")
 _not_negative = (_plain(*_NUMBER, test=lambda v: 0 <= v < math.inf), "a number of seconds")
 _seconds = (_plain(*_NUMBER, test=_positive), "a number of seconds above 0")
+_OCCASIONS = ("logout", "password_change", "deactivation")
 _switch = (_plain(bool), "True or False")
 
 _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
@@ -247,6 +248,7 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     ),
     "SERVER.DRAIN_SECONDS": _not_negative,
     "SERVER.HANDSHAKE_TIMEOUT": _seconds,
+    "SERVER.REVOCATION_TTL": _seconds,
     "SERVER.SUBSCRIPTION_COUNT_INTERVAL": _seconds,
     "WEBHOOKS": (_nested(WebhookSettings), "a dict"),
     "WEBHOOKS.BATCH_SECONDS": _not_negative,
@@ -266,6 +268,10 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "AUTHORIZATION.CSRF": _switch,
     "AUTHORIZATION.USER_CHANNEL": _switch,
     "AUTHORIZATION.GUARDS": (_plain(list, tuple), "a list of guard names or dotted paths"),
+    "AUTHORIZATION.REVOKE_ON": (
+        _plain(list, tuple, test=lambda v: all(one in _OCCASIONS for one in v)),
+        'a list of "logout", "password_change", "deactivation"',
+    ),
 }
 
 

@@ -41,6 +41,9 @@ class ServerSettings:
     subscription_count_interval: float = 5
     """A channel of more than 100 connections tells its count no more often than this."""
 
+    revocation_ttl: float = 3600
+    """How long a revocation is remembered; signed answers that are older are not taken."""
+
     outbox_bytes: int = 1_048_576
     """Bytes waiting for one slow socket before ``slow_policy`` applies."""
 
@@ -63,6 +66,9 @@ class AuthorizationSettings:
 
     user_channel: bool = True
     """Whether users may join their own private channel without a rule of the project."""
+
+    revoke_on: Sequence[str] = ("logout", "password_change", "deactivation")
+    """What ends the connections of a user: any of these three, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,21 @@ class TerminatedForNow(Reconnect):
     message = "The connections of this user were terminated, reconnect"
 
 
+class AuthorizeAnew(Reconnect):
+    """An answer that says neither when nor for whom it was signed, perhaps before a revocation.
+
+    On a new socket only new answers are good.
+    """
+
+    message = "Access was revoked: reconnect and authorize anew"
+
+
+class LoggedOut(TryAgain):
+    """See Terminated; the client returns after a second, when the session is gone for sure."""
+
+    message = "The session of this connection ended, reconnect later"
+
+
 class PongTimeout(HandshakeRefused):
     code = 4201
     message = "Pong reply not received in time"
@@ -149,6 +164,13 @@ class SubscriptionRefused(ProtocolError):
     kind = "AuthError"
     status = 401
     message = "Subscription refused"
+
+
+class AccessRevoked(SubscriptionRefused):
+    """The user may not be in the channel any more; a new answer lets the client in again."""
+
+    status = 403
+    message = "Access to this channel was revoked"
 
 
 class InvalidChannel(SubscriptionRefused):

@@ -12,6 +12,7 @@ from typing import Any
 
 from broadcasting.protocol import errors, messages
 from broadcasting.protocol.application import Application
+from broadcasting.protocol.grants import Grant, read_grant
 from broadcasting.protocol.messages import ClientEvent, ClientMessage, Signin, Subscribe
 from broadcasting.protocol.names import (
     MAX_USER_ID_LENGTH,
@@ -81,7 +82,10 @@ class Protocol:
         "application",
         "authorized",
         "demanded_at",
+        "grants",
         "last_seen",
+        "opened_at",
+        "owners",
         "pinged_at",
         "socket_id",
         "subscriptions",
@@ -93,6 +97,13 @@ class Protocol:
         self.socket_id = socket_id
         self.demanded_at = now
         """Since when the application waits to be told whose this connection is."""
+
+        self.opened_at = now
+        self.grants: dict[str, Grant] = {}
+        """Of channels that were joined, those of which is known whose the subscription is."""
+
+        self.owners: tuple[str, ...] = ()
+        """The ids of users to whom this connection was ever shown to belong."""
 
         self.last_seen = now
         self.pinged_at: float | None = None
@@ -153,6 +164,12 @@ class Protocol:
             )
         self.authorized = True
         return self._member(message) if kind is ChannelKind.PRESENCE else None
+
+    def grant(self, message: Subscribe, member: Member | None) -> Grant | None:
+        """Return whose an authorized subscription is, if the application said so."""
+        if member is not None:
+            return Grant(user_id=member.user_id)
+        return read_grant(message.channel_data) if kind_of(message.channel).guarded else None
 
     def sign_in(self, message: Signin) -> User:
         """Return the user of a sign-in; raise SigninRefused."""

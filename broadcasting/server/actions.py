@@ -42,14 +42,19 @@ async def subscribe(node: Node, connection: Connection, message: Subscribe) -> N
     """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
     protocol, channel = connection.protocol, message.channel
     member = protocol.authorize(message)
+    grant = protocol.grant(message, member)
+    node.access.know(connection, grant)
+    node.access.check(connection, channel, grant)
     if channel == protocol.own_channel:
         # Every socket that is signed in hears its user's own channel, unless it has left it.
         connection.reply_text(messages.subscription_succeeded(channel))
         node.hub.join((protocol.application.id, channel), connection)
     elif channel in protocol.subscriptions:
         await node.subscriptions.enter_again(connection, channel, member)
+        if grant is not None and channel in protocol.subscriptions:
+            protocol.grants[channel] = grant
     else:
-        await node.subscriptions.enter(connection, channel, member)
+        await node.subscriptions.enter(connection, channel, member, grant)
 
 
 async def unsubscribe(node: Node, connection: Connection, channel: str) -> None:

@@ -39,6 +39,9 @@ class Counters:
     terminated: int = 0
     """Sockets ended because the application terminated their user's connections."""
 
+    revoked: int = 0
+    """Subscriptions ended because the application revoked them."""
+
     unauthorized_closed: int = 0
     """Sockets ended because they neither signed in nor joined a guarded channel in time."""
 

@@ -15,19 +15,15 @@ from typing import Any
 
 from broadcasting.applications import Application, get_applications
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.backplanes.control import CONTROL_CHANNEL, Remember, Terminate, read
+from broadcasting.backplanes.control import CONTROL_CHANNEL, Remember, Revoke, Terminate, read
 from broadcasting.backplanes.envelope import UnreadableEnvelope
 from broadcasting.conf import ServerSettings, get_settings, on_change
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import (
-    OverCapacity,
-    Reconnect,
-    Terminated,
-    TerminatedForNow,
-)
+from broadcasting.protocol.errors import OverCapacity, Reconnect
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.registry import Cached, get_registry
+from broadcasting.server.access import Access
 from broadcasting.server.connection import Connection, Frame, finish
 from broadcasting.server.counters import Counters
 from broadcasting.server.counts import Counts
@@ -62,6 +58,7 @@ class Node:
         self.counts = Counts(self.loop, settings.subscription_count_interval, self._tell_count)
         self.subscriptions = Subscriptions(self)
         self.users = Users(self)
+        self.access = Access(self)
         self._per_application: dict[str, int] = {}
         self._subscription = self.backplane.connect(self.receive)
         self.interests = Interests(self._subscription)
@@ -198,6 +195,7 @@ class Node:
                 self.counters.failures += 1
                 logger.exception("%s could not leave a channel", connection.socket_id)
         try:
+            self.access.forget(connection)
             await self.users.sign_out(connection)
             await self.registry.disconnect(application.id, connection.socket_id)
         except Exception:
@@ -214,11 +212,10 @@ class Node:
             logger.warning("Ignored a control envelope: %s", error)
             return
         match control:
-            case Terminate(user_id=user_id, reconnect=reconnect):
-                problem = TerminatedForNow() if reconnect else Terminated()
-                ended = self.users.terminate(envelope.app_id, user_id, problem)
-                self.counters.terminated += ended
-                logger.info("Ended %s connections of a user by request", ended)
+            case Terminate():
+                self.access.terminate(envelope.app_id, control)
+            case Revoke():
+                self.access.revoke(envelope.app_id, control)
             case Remember(channel=channel, frame=frame, id=id_, ttl=ttl):
                 last = Cached(frame=frame, id=id_, ttl=ttl)
                 self.registry.remember(envelope.app_id, channel, last)

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import InvalidMember
+from broadcasting.protocol.errors import InvalidMember, ProtocolError
+from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
 from broadcasting.protocol.protocol import Member
 from broadcasting.server.connection import Connection, Frame
@@ -23,9 +24,16 @@ class Subscriptions:
         self._node = node
 
     async def enter(
-        self, connection: Connection, channel: str, member: Member | None = None
+        self,
+        connection: Connection,
+        channel: str,
+        member: Member | None = None,
+        grant: Grant | None = None,
     ) -> None:
-        """Enter ``connection`` and answer it. Raises PresenceFull, BackplaneUnavailable."""
+        """Enter ``connection`` and answer it.
+
+        Raises PresenceFull, BackplaneUnavailable, and what access.check() raises.
+        """
         node, protocol = self._node, connection.protocol
         application = protocol.application
         topic = (application.id, channel)
@@ -40,9 +48,18 @@ class Subscriptions:
         except BaseException:
             node.interests.release(topic)
             raise
+        try:
+            # Access may have been revoked while others were waited for.
+            node.access.check(connection, channel, grant)
+        except ProtocolError:
+            await node.registry.leave(*topic, connection.socket_id)
+            node.interests.release(topic)
+            raise
         # One step of the loop from here on: nothing of the channel may reach the socket
         # before the answer, and nothing may be missing after it.
         protocol.subscriptions[channel] = member
+        if grant is not None:
+            protocol.grants[channel] = grant
         connection.reply_text(
             messages.subscription_succeeded(channel, joined.members if member else None)
         )
@@ -87,6 +104,7 @@ class Subscriptions:
         if channel not in protocol.subscriptions:
             return
         member = protocol.subscriptions.pop(channel)
+        protocol.grants.pop(channel, None)
         application = protocol.application
         topic = (application.id, channel)
         node.hub.leave(topic, connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import HandshakeRefused, WatchlistTooLong
+from broadcasting.protocol.errors import WatchlistTooLong
 from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.names import user_channel
 from broadcasting.protocol.protocol import MAX_WATCHLIST, User
@@ -20,11 +20,10 @@ MAX_LOOKS = 5
 
 
 class Users:
-    """The sockets of each user, and what users are told of one another."""
+    """Who is signed in where, and what users are told of one another."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._sockets: dict[tuple[str, str], dict[Connection, None]] = {}
         self._changes = 0
         """How often somebody came online or went."""
 
@@ -32,13 +31,13 @@ class Users:
         """Let ``connection`` belong to a user. Raises SigninRefused, BackplaneUnavailable."""
         protocol = connection.protocol
         user = protocol.sign_in(message)
+        self._node.access.know_user(connection, user.id)
         application = protocol.application
         own = (application.id, user_channel(user.id))
         before = protocol.user
         if before is None:
             # From here on the node forgets it with the socket, however far this comes.
             await self._node.interests.hold(own)
-            self._sockets.setdefault((application.id, user.id), {})[connection] = None
         else:
             self._unwatch(connection, before)
         protocol.user = user
@@ -61,19 +60,8 @@ class Users:
         self._unwatch(connection, user)
         self._node.hub.leave(own, connection)
         self._node.interests.release(own)
-        sockets = self._sockets[app_id, user.id]
-        sockets.pop(connection, None)
-        if not sockets:
-            del self._sockets[app_id, user.id]
         if await self._node.registry.sign_out(app_id, user.id, connection.socket_id):
             self._tell_watchers(app_id, user.id, online=False)
-
-    def terminate(self, app_id: str, user_id: str, problem: HandshakeRefused) -> int:
-        """Close every socket of a user; return how many there were."""
-        sockets = tuple(self._sockets.get((app_id, user_id), ()))
-        for connection in sockets:
-            connection.refuse(problem)
-        return len(sockets)
 
     async def _watch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id

@@ -1,0 +1,206 @@
+"""Which sockets of this node belong to whom, and what was taken from users lately.
+
+A socket belongs to a user when a signed answer said so: for a private or presence channel,
+or a sign-in. What was revoked is remembered for a while, since an answer that was signed
+before may still be on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from broadcasting.backplanes.control import Revoke, Terminate, now_ms
+from broadcasting.expiring import ExpiringMap
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import (
+    AccessRevoked,
+    AuthorizeAnew,
+    HandshakeRefused,
+    LoggedOut,
+    Terminated,
+    TerminatedForNow,
+)
+from broadcasting.protocol.grants import Grant
+from broadcasting.server.connection import Connection
+
+if TYPE_CHECKING:
+    from broadcasting.server.node import Node
+
+logger = logging.getLogger("broadcasting.server")
+
+REMEMBERED = 10_000
+"""Revocations that a node keeps in mind; the oldest are forgotten first."""
+
+
+class _Revocation(NamedTuple):
+    at: int
+    """Milliseconds since 1970, by the clock of whoever revoked."""
+
+    heard_at: float
+    """Seconds of this node's clock."""
+
+
+class Access:
+    """Whose the sockets are, and what their users may not do any more."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._sockets: dict[tuple[str, str], dict[Connection, None]] = {}
+        # By application, user, channel (or none: all of them) and session (or none: any).
+        self._revoked = ExpiringMap[tuple[str, str, str | None, str | None], _Revocation](
+            REMEMBERED, node.loop.time
+        )
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def forgotten_early(self) -> int:
+        """How many revocations went out of mind before their time, since there were too many."""
+        return self._revoked.evicted
+
+    def know(self, connection: Connection, grant: Grant | None) -> None:
+        """Note whose ``connection`` is, as a verified answer said."""
+        if grant is not None:
+            self._own(connection, grant.user_id)
+
+    def know_user(self, connection: Connection, user_id: str) -> None:
+        """Note who signs in. Raises AuthorizeAnew if it may have been allowed too long ago."""
+        self._own(connection, user_id)
+        app_id = connection.protocol.application.id
+        if self._is_older(connection, (app_id, user_id, None, None), (app_id, user_id, None, "")):
+            raise AuthorizeAnew
+
+    def check(self, connection: Connection, channel: str, grant: Grant | None) -> None:
+        """Raise AccessRevoked or AuthorizeAnew for an answer from before a revocation."""
+        protocol = connection.protocol
+        if not protocol.owners:
+            return
+        app_id = protocol.application.id
+        if grant is None or grant.at is None:
+            # It does not say when it was signed; on a newer socket, it must be newer.
+            for user_id in protocol.owners if grant is None else (grant.user_id,):
+                if self._is_older(
+                    connection,
+                    (app_id, user_id, channel, None),
+                    (app_id, user_id, None, None),
+                    (app_id, user_id, None, ""),
+                ):
+                    raise AuthorizeAnew
+            return
+        if grant.at < now_ms() - self._node.settings.revocation_ttl * 1000:
+            raise AccessRevoked("The answer of the auth endpoint is too old", channel=channel)
+        for key in ((app_id, grant.user_id, channel, None), (app_id, grant.user_id, None, None)):
+            revocation = self._revoked.get(key)
+            if revocation is not None and grant.at <= revocation[0].at:
+                raise AccessRevoked(channel=channel)
+        # A session that ended never begins again, whatever its last answers say.
+        if grant.session and self._revoked.get((app_id, grant.user_id, None, grant.session)):
+            raise AccessRevoked(channel=channel)
+
+    def revoke(self, app_id: str, control: Revoke) -> None:
+        """Take a user's sockets out of a channel, and tell them."""
+        self._remember((app_id, control.user_id, control.channel, None), control.at)
+        told = 0
+        for connection in self._of(app_id, control.user_id):
+            if self._holds(connection, control.user_id, control.channel):
+                self._take_out(connection, control.channel)
+                told += 1
+        self._node.counters.revoked += told
+        logger.info("Revoked %s subscriptions of a user by request", told)
+
+    def terminate(self, app_id: str, control: Terminate) -> None:
+        """End a user's sockets."""
+        problem: HandshakeRefused
+        if control.session is not None:
+            problem = LoggedOut()
+            self._remember((app_id, control.user_id, None, control.session), control.at)
+            # Those that do not say which session they are of.
+            self._remember((app_id, control.user_id, None, ""), control.at)
+        else:
+            problem = TerminatedForNow() if control.reconnect else Terminated()
+            self._remember((app_id, control.user_id, None, None), control.at)
+        ended = 0
+        for connection in self._of(app_id, control.user_id):
+            if not _is_of_another_session(connection, control):
+                connection.refuse(problem)
+                ended += 1
+        self._node.counters.terminated += ended
+        logger.info("Ended %s connections of a user by request", ended)
+
+    def forget(self, connection: Connection) -> None:
+        """The socket is gone."""
+        app_id = connection.protocol.application.id
+        for user_id in connection.protocol.owners:
+            sockets = self._sockets[app_id, user_id]
+            del sockets[connection]
+            if not sockets:
+                del self._sockets[app_id, user_id]
+        connection.protocol.owners = ()
+
+    async def settled(self) -> None:
+        """Return once everybody is out who was taken out."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _own(self, connection: Connection, user_id: str) -> None:
+        # Until the socket ends: what it was allowed once, it may have been given since.
+        protocol = connection.protocol
+        if user_id not in protocol.owners:
+            protocol.owners += (user_id,)
+            self._sockets.setdefault((protocol.application.id, user_id), {})[connection] = None
+
+    def _of(self, app_id: str, user_id: str) -> tuple[Connection, ...]:
+        return tuple(self._sockets.get((app_id, user_id), ()))
+
+    def _remember(self, key: tuple[str, str, str | None, str | None], at: int) -> None:
+        revocation = _Revocation(at or now_ms(), self._node.now())
+        self._revoked.put(key, revocation, self._node.settings.revocation_ttl)
+
+    def _is_older(
+        self, connection: Connection, *keys: tuple[str, str, str | None, str | None]
+    ) -> bool:
+        """Whether the socket was there already when one of these was revoked."""
+        found = [self._revoked.get(key) for key in keys]
+        opened_at = connection.protocol.opened_at
+        return any(one is not None and opened_at <= one[0].heard_at for one in found)
+
+    def _holds(self, connection: Connection, user_id: str, channel: str) -> bool:
+        protocol = connection.protocol
+        if channel not in protocol.subscriptions:
+            return False
+        grant = protocol.grants.get(channel)
+        # Without a word on whose it is, it is that of whoever has the socket.
+        return grant is None or grant.user_id == user_id
+
+    def _take_out(self, connection: Connection, channel: str) -> None:
+        app_id = connection.protocol.application.id
+        # Now: the next envelope may be one that the user may not read any more.
+        self._node.hub.leave((app_id, channel), connection)
+        connection.reply_text(messages.subscription_error(AccessRevoked(channel=channel)))
+        leaving = self._leave(connection, channel)
+        if not self._node.registry.waits:
+            # In one step, so that who is let in again at once is not taken out by this.
+            with contextlib.suppress(StopIteration):
+                leaving.send(None)
+            leaving.close()
+            return
+        task = self._node.loop.create_task(leaving)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, connection: Connection, channel: str) -> None:
+        try:
+            await self._node.subscriptions.leave(connection, channel)
+        except Exception:
+            self._node.counters.failures += 1
+            logger.exception("%s could not be taken out of a channel", connection.socket_id)
+
+
+def _is_of_another_session(connection: Connection, control: Terminate) -> bool:
+    if control.session is None:
+        return False
+    grants = connection.protocol.grants.values()
+    sessions = {g.session for g in grants if g.user_id == control.user_id and g.session}
+    return bool(sessions) and control.session not in sessions
