@@ -72,7 +72,9 @@ def test_a_private_channel_is_signed_with_its_user(user: User, ask: Ask) -> None
     response = ask("private-orders.7")
     assert (response.status_code, response["Content-Type"]) == (200, "application/json")
     body = response.json()
-    assert body["channel_data"] == '{"user_id":"7"}'
+    known = json.loads(body["channel_data"])
+    assert known.keys() == {"user_id", "at", "session"}
+    assert known["user_id"] == "7"
     assert _verified(body, "private-orders.7")
     assert set(body) == {"auth", "channel_data"}
 

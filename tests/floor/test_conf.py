@@ -71,6 +71,7 @@ EVERYTHING: dict[str, Any] = {
         "PONG_TIMEOUT": 10.5,
         "HANDSHAKE_TIMEOUT": 5,
         "SUBSCRIPTION_COUNT_INTERVAL": 0.5,
+        "REVOCATION_TTL": 60,
         "OUTBOX_BYTES": 4096,
         "SLOW_POLICY": "drop",
         "DRAIN_SECONDS": 0,
@@ -87,7 +88,12 @@ EVERYTHING: dict[str, Any] = {
         "LOG": False,
         "LOG_DAYS": 1,
     },
-    "AUTHORIZATION": {"CSRF": True, "GUARDS": ["session", "a.b"], "USER_CHANNEL": False},
+    "AUTHORIZATION": {
+        "CSRF": True,
+        "GUARDS": ["session", "a.b"],
+        "USER_CHANNEL": False,
+        "REVOKE_ON": ["logout"],
+    },
 }
 
 
@@ -131,7 +137,7 @@ def test_every_setting_is_read() -> None:
             log_days=1,
         ),
         authorization=AuthorizationSettings(
-            csrf=True, guards=["session", "a.b"], user_channel=False
+            csrf=True, guards=["session", "a.b"], user_channel=False, revoke_on=["logout"]
         ),
     )
 
@@ -158,7 +164,7 @@ def test_no_setting_was_forgotten_here(cls: Any, values: dict[str, Any]) -> None
         ({"SERVER": {"METRIC": {}}}, "SERVER.METRIC", "Did you mean 'METRICS'?"),
         ({"STATISTIC": {}}, "STATISTIC", "Did you mean 'STATISTICS'?"),
         ({"AUTHORIZATION": {"CRSF": True}}, "AUTHORIZATION.CRSF", "Did you mean 'CSRF'?"),
-        ({"AUTHORIZATION": {"X": 1}}, "AUTHORIZATION.X", "Known: CSRF, GUARDS, USER_CHANNEL."),
+        ({"AUTHORIZATION": {"X": 1}}, "AUTHORIZATION.X", "Known: CSRF, GUARDS, USER_CHANNEL"),
         ({1: 2}, "1", "Known: BROADCASTERS, DEFAULT_BROADCASTER, QUEUE, APPLICATIONS,"),
     ],
 )
@@ -219,6 +225,7 @@ def test_an_unknown_setting_is_a_mistake_and_a_guess(
         ("AUTHORIZATION", True),
         ("AUTHORIZATION.CSRF", "yes"),
         ("AUTHORIZATION.GUARDS", "session"),
+        ("AUTHORIZATION.REVOKE_ON", ["logut"]),
     ],
 )
 def test_a_wrong_value_is_named_and_its_default_stands_in(path: str, value: Any) -> None:

@@ -27,6 +27,8 @@ REFUSALS = {
     errors.TryAgain: 4100,
     errors.Reconnect: 4200,
     errors.TerminatedForNow: 4200,
+    errors.AuthorizeAnew: 4200,
+    errors.LoggedOut: 4100,
     errors.PongTimeout: 4201,
 }
 

@@ -159,7 +159,7 @@ def left_behind(node: Node) -> dict[str, object]:
         "connections": node.connections,
         "capacity": {app: n for app, n in node._per_application.items() if n},
         "listeners": node.hub._listeners,
-        "users": node.users._sockets,
+        "users": node.access._sockets,
         "passed": node.replays._passed,
         "ahead": node.replays._ahead,
         "pauses": node.counts._pauses,

@@ -42,7 +42,7 @@ async def test_a_user_that_signed_out_leaves_nothing_behind():
     assert await node.registry.online("app", ["ada"]) == {"ada"}
     await node.disconnect(two)
     assert await node.registry.online("app", ["ada"]) == set()
-    assert node.users._sockets == {}
+    assert node.access._sockets == {}
     assert node.hub.count(("app", "#server-to-user-ada")) == 0
 
 
