@@ -9,5 +9,8 @@ urlpatterns = [
     path("broadcasting/", include("broadcasting.urls")),
     path("dispatch/", views.dispatch),
     path("adispatch/", views.adispatch),
+    path("revoke/", views.revoke),
+    path("arevoke/", views.arevoke),
+    path("deactivate/", views.deactivate),
     path("forged-auth/", views.forged_auth),
 ]

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+import broadcasting
 from broadcasting.exceptions import PublishError
 from tests.liveapp.events import Happened
 
@@ -50,6 +51,41 @@ async def adispatch(request: HttpRequest) -> JsonResponse:
     except PublishError as problem:
         error = type(problem).__name__
     return JsonResponse({"seconds": time.perf_counter() - started, "error": error})
+
+
+@csrf_exempt
+def revoke(request: HttpRequest) -> JsonResponse:
+    """Take a user away from a channel, or all of its connections. JSON body: user, channel."""
+    wish = json.loads(request.body)
+    user = User.objects.get(username=wish["user"])
+    if "channel" in wish:
+        broadcasting.revoke(user=user, channel=wish["channel"])
+    else:
+        broadcasting.disconnect(user=user)
+    return JsonResponse({"seconds": 0, "error": None})
+
+
+@csrf_exempt
+async def arevoke(request: HttpRequest) -> JsonResponse:
+    """See revoke(); from an async view."""
+    wish = json.loads(request.body)
+    user = await User.objects.aget(username=wish["user"])
+    if "channel" in wish:
+        await broadcasting.arevoke(user=user, channel=wish["channel"])
+    else:
+        await broadcasting.adisconnect(user=user)
+    return JsonResponse({"seconds": 0, "error": None})
+
+
+@csrf_exempt
+def deactivate(request: HttpRequest) -> JsonResponse:
+    """Let a user in, or no more. JSON body: user, active."""
+    wish = json.loads(request.body)
+    user = User.objects.get(username=wish["user"])
+    user.is_active = wish["active"]
+    with transaction.atomic():
+        user.save()
+    return JsonResponse({"seconds": 0, "error": None})
 
 
 @csrf_exempt

@@ -1,0 +1,247 @@
+"""What a program says to take access away, and what is said for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client, override_settings
+
+import broadcasting
+from broadcasting.authorization.answers import session_hash
+from broadcasting.broadcasters import BaseBroadcaster
+from broadcasting.broadcasts import Broadcast
+from broadcasting.exceptions import BackplaneUnavailable, InvalidChannelName, NotSupported
+from tests.settings import BROADCASTING
+
+Told = list[tuple[Any, ...]]
+
+
+class Remembering(BaseBroadcaster):
+    """Keeps what it was asked to take away."""
+
+    told: Told = []
+    down = False
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        raise NotImplementedError
+
+    async def abroadcast(self, broadcast: Broadcast) -> None:
+        raise NotImplementedError
+
+    def revoke(self, user_id: str, channel: str) -> None:
+        if self.down:
+            raise BackplaneUnavailable("it is down")
+        self.told.append((user_id, channel))
+
+    async def arevoke(self, user_id: str, channel: str) -> None:
+        self.revoke(user_id, channel)
+
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        if self.down:
+            raise BackplaneUnavailable("it is down")
+        self.told.append((user_id, reconnect, session))
+
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        self.disconnect(user_id, reconnect=reconnect, session=session)
+
+
+class Unable(Remembering):
+    revoke = BaseBroadcaster.revoke
+    disconnect = BaseBroadcaster.disconnect
+
+
+def using(driver: type[BaseBroadcaster], **more: Any) -> override_settings:
+    name = f"{__name__}.{driver.__name__}"
+    aliases = {"default": {"BACKEND": name}, "other": {"BACKEND": "null"}}
+    return override_settings(BROADCASTING=BROADCASTING | {"BROADCASTERS": aliases} | more)
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
+    monkeypatch.setattr(Remembering, "told", [])
+    with using(Remembering):
+        yield Remembering.told
+
+
+@pytest.fixture
+def ada(transactional_db: None) -> User:
+    return User.objects.create_user("ada", password="secret")
+
+
+def test_a_user_is_an_id_text_or_a_model(told: Told) -> None:
+    for user in (7, "7", User(pk=7)):
+        broadcasting.revoke(user=user, channel="private-orders.1")
+        broadcasting.disconnect(user=user)
+    assert told == [("7", "private-orders.1"), ("7", False, None)] * 3
+
+
+def test_a_channel_is_a_name_a_channel_or_a_model(told: Told) -> None:
+    broadcasting.revoke(user=1, channel=broadcasting.PresenceChannel("chat.1"))
+    broadcasting.revoke(user=1, channel=User(pk=3))
+    assert told == [("1", "presence-chat.1"), ("1", "private-auth.User.3")]
+
+
+async def test_the_async_twins_do_the_same(told: Told) -> None:
+    await broadcasting.arevoke(user=1, channel="private-a")
+    await broadcasting.adisconnect(user=1, reconnect=True)
+    assert told == [("1", "private-a"), ("1", True, None)]
+
+
+@pytest.mark.parametrize("channel", ["news", "#server-to-user-1"])
+def test_what_has_no_guard_cannot_be_revoked(channel: str) -> None:
+    with pytest.raises(InvalidChannelName, match="no guard"):
+        broadcasting.revoke(user=1, channel=channel)
+
+
+@pytest.mark.parametrize("user", ["", "x" * 129])
+def test_an_id_that_no_user_can_have(user: str) -> None:
+    with pytest.raises(ValueError, match="not a user id"):
+        broadcasting.disconnect(user=user)
+
+
+def test_another_broadcaster_can_be_named(told: Told) -> None:
+    broadcasting.revoke(user=1, channel="private-a", via="other")
+    assert told == []
+
+
+def test_a_driver_that_cannot_says_so() -> None:
+    with using(Unable), pytest.raises(NotSupported, match="Unable cannot"):
+        broadcasting.disconnect(user=1)
+
+
+def test_a_dead_backplane_is_raised_unless_it_is_to_be_rescued(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Remembering, "down", True)
+    with pytest.raises(BackplaneUnavailable):
+        broadcasting.revoke(user=1, channel="private-a")
+    with using(Remembering, RESCUE=True):
+        broadcasting.revoke(user=1, channel="private-a")
+    assert "could not be revoked" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_a_transaction_it_is_said_at_once_and_after_the_commit(told: Told) -> None:
+    """Until the commit a rule still lets the user in."""
+    with transaction.atomic():
+        broadcasting.revoke(user=1, channel="private-a")
+        assert told == [("1", "private-a")]
+    assert told == [("1", "private-a")] * 2
+
+
+def test_a_logout_ends_its_own_session(ada: User, told: Told, client: Client) -> None:
+    client.force_login(ada)
+    key = client.session.session_key
+    assert key is not None
+    client.logout()
+    told.clear()
+    client.force_login(ada)
+    request = client.get("/").wsgi_request
+    request.user = ada
+    import_module("django.contrib.auth").logout(request)
+    assert told == [(str(ada.pk), False, session_hash(request.COOKIES["sessionid"]))]
+
+
+def test_a_guests_logout_ends_nothing(db: None, told: Told, client: Client) -> None:
+    client.logout()
+    assert told == []
+
+
+@pytest.mark.parametrize("update_fields", [None, ["password"]])
+def test_a_new_password_ends_every_connection(
+    ada: User, told: Told, update_fields: list[str] | None
+) -> None:
+    ada.set_password("another")
+    ada.save(update_fields=update_fields)
+    assert told == [(str(ada.pk), True, None)]
+
+
+def test_a_user_who_is_not_active_any_more_is_disconnected(ada: User, told: Told) -> None:
+    ada.is_active = False
+    ada.save()
+    ada.is_active = True
+    ada.save()
+    assert told == [(str(ada.pk), True, None)]
+
+
+def test_a_proxy_of_the_user_model_is_watched(ada: User, told: Told) -> None:
+    class Person(get_user_model()):  # type: ignore[misc]
+        class Meta:
+            app_label = "testapp"
+            proxy = True
+
+    person = Person.objects.get(pk=ada.pk)
+    person.is_active = False
+    person.save()
+    assert told == [(str(ada.pk), True, None)]
+
+
+def test_other_changes_of_a_user_ask_nothing_and_end_nothing(
+    ada: User, told: Told, django_assert_num_queries: Any
+) -> None:
+    ada.is_active = False
+    with django_assert_num_queries(1):
+        ada.save(update_fields=["last_login"])
+    ada.refresh_from_db()
+    ada.save()
+    lazy = User.objects.defer("password", "is_active").get(pk=ada.pk)
+    with django_assert_num_queries(1):
+        lazy.save()
+    assert told == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_ends_before_the_commit_or_without_it(told: Told) -> None:
+    user = User.objects.create_user("bob")
+    user.is_active = False
+    with transaction.atomic():
+        user.save()
+        transaction.set_rollback(True)
+    assert told == []
+    with transaction.atomic():
+        user.save()
+        assert told == []
+    assert len(told) == 1
+
+
+def test_a_dead_backplane_breaks_no_save_and_no_logout(
+    ada: User, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Remembering, "down", True)
+    client.force_login(ada)
+    client.logout()
+    ada.is_active = False
+    ada.save()
+    assert not User.objects.get(pk=ada.pk).is_active
+    assert "could not be ended" in caplog.text
+
+
+def test_a_driver_that_cannot_disconnect_breaks_nothing(
+    ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    with using(Unable):
+        ada.is_active = False
+        ada.save()
+    assert "could not" not in caplog.text
+
+
+def test_what_is_not_wanted_does_not_happen(
+    ada: User, told: Told, client: Client, django_assert_num_queries: Any
+) -> None:
+    with using(Remembering, AUTHORIZATION={"REVOKE_ON": []}):
+        client.force_login(ada)
+        client.logout()
+        ada.is_active = False
+        with django_assert_num_queries(1):
+            ada.save()
+    assert told == []
