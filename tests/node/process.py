@@ -212,6 +212,11 @@ class Page(Tab):
     def listen(self, kind: str, name: str, as_: str) -> None:
         self.do("listen", kind=kind, name=name, **{"as": as_})
 
+    def post(self, path: str, **body: Any) -> None:
+        """Have a Django view do something, see tests/liveapp/views.py."""
+        answer = self.do("post", url=f"{self.server.url}{path}", body=body)
+        assert answer["status"] == 200, answer
+
     def dispatch(self, channel: str, number: int, **wish: Any) -> None:
         """Have a Django view dispatch an event, the request bearing this page's socket id."""
         body = {"channel": channel, "number": number, **wish}

@@ -42,6 +42,12 @@ class Client:
     channels: dict[str, str | None] = field(default_factory=dict)
     """What it has joined, and as whom, by the model."""
 
+    owners: set[str] = field(default_factory=set)
+    """Whom it has shown to belong to, by the model."""
+
+    barred: set[str] = field(default_factory=set)
+    """Whose connections were terminated when this one was not known to be one of them."""
+
     user_id: str | None = None
     hears_user: bool = False
     expected: list[Heard] = field(default_factory=list)

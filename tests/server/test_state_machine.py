@@ -48,6 +48,8 @@ class Crowd(Machine):
             return
         member = user_id if channel in PRESENCE else None
         self.run(client.ask(channel, member))
+        if self.shows(client, member):
+            return
         before = client.channels.get(channel, member)
         if before != member:
             assert client.answers == ["error None", "pusher:subscription_error"]
@@ -56,6 +58,17 @@ class Crowd(Machine):
             client.channels[channel] = member
             self.expect_kept(client, channel)
         client.answers.clear()
+
+    def shows(self, client: Client, user_id: str | None) -> bool:
+        """Note whose ``client`` is; whether it has to return, since that may be long over."""
+        if user_id is None:
+            return False
+        client.owners.add(user_id)
+        if user_id not in client.barred:
+            return False
+        assert client.answers == ["error 4200"]
+        assert client.gone
+        return True
 
     def expect_kept(self, client: Client, channel: str) -> None:
         if is_cache(channel):
@@ -79,6 +92,8 @@ class Crowd(Machine):
             return
         client.watched, watched = {}, client.watched
         self.run(client.ask_signin(user_id, watchlist))
+        if client.user_id in (None, user_id) and self.shows(client, user_id):
+            return
         if client.user_id not in (None, user_id):
             assert client.answers == ["error 4009"]
             client.watched = watched
@@ -138,12 +153,14 @@ class Crowd(Machine):
     def all_at_once(self, plan: list[tuple[Client, str, str]]) -> None:
         """Nobody waits for anybody; what comes of it is the same in any order."""
         plan = [wish for wish in plan if not wish[0].gone]
+        plan = [wish for wish in plan if self.name_of(wish[0], wish[2]) not in wish[0].barred]
         self.run(self.do_at_once(plan))
         for client, what, channel in plan:
             client.answers.clear()
             match what:
                 case "join":
-                    client.channels.setdefault(channel, self.name_of(client, channel))
+                    name = client.channels.setdefault(channel, self.name_of(client, channel))
+                    client.owners |= {name} - {None}
                     self.expect_kept(client, channel)
                 case "leave":
                     client.channels.pop(channel, None)
@@ -195,7 +212,9 @@ class Crowd(Machine):
 
     @rule(app=st.sampled_from(APPS), user_id=users, reconnect=st.booleans())
     def terminate(self, app: str, user_id: str, reconnect: bool) -> None:
-        meant = [client for client in self.of(app) if client.user_id == user_id]
+        meant = [client for client in self.of(app) if user_id in client.owners]
+        for client in self.of(app):
+            client.barred.add(user_id)
         order = Terminate(user_id=user_id, reconnect=reconnect)
         self.run(get_backplane().apublish(control_envelope(app, order)))
         assert {client.closed for client in meant} <= {4200 if reconnect else 4009}
