@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -25,7 +25,7 @@ Told = list[tuple[Any, ...]]
 class Remembering(BaseBroadcaster):
     """Keeps what it was asked to take away."""
 
-    told: Told = []
+    told: ClassVar[Told] = []
     down = False
 
     def broadcast(self, broadcast: Broadcast) -> None:

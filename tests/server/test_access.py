@@ -139,7 +139,7 @@ async def test_an_answer_that_is_too_old_is_not_taken():
 async def test_a_forged_user_is_refused(known: dict[str, Any]):
     node = get_node()
     one, _ = await arrive(node)
-    good = {"user_id": "7", "at": now()}
+    good: dict[str, Any] = {"user_id": "7", "at": now()}
     message = ask(one, **good)
     forged = Subscribe(channel=CHANNEL, auth=message.auth, channel_data=json.dumps(good | known))
     stripped = Subscribe(channel=CHANNEL, auth=message.auth)

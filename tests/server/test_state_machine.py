@@ -160,7 +160,7 @@ class Crowd(Machine):
             match what:
                 case "join":
                     name = client.channels.setdefault(channel, self.name_of(client, channel))
-                    client.owners |= {name} - {None}
+                    client.owners |= set() if name is None else {name}
                     self.expect_kept(client, channel)
                 case "leave":
                     client.channels.pop(channel, None)
