@@ -39,7 +39,7 @@ def test_who_is_asked_anew_comes_back(server: Server, pages: Pages) -> None:
     page.wait("refused", name="orders.1")
     page.do("leave", name="orders.1")
     page.listen("private", "orders.1", "Happened")
-    page.join("private", "orders.1")
+    page.wait("subscribed", name="orders.1")
     page.dispatch("private-orders.1", 2)
     assert page.wait("heard", name="orders.1")["data"] == {"number": 2}
 
@@ -59,5 +59,5 @@ def test_a_deactivated_user_returns_and_asks_anew(server: Server, pages: Pages) 
     page.join("private", "orders.1")
     page.post("/deactivate/", user="ada", active=False)
     page.post("/deactivate/", user="ada", active=True)
-    page.wait("state", current="connecting")
+    page.wait("state", current="connected")
     page.wait("subscribed", name="orders.1")
