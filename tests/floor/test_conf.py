@@ -120,6 +120,7 @@ def test_every_setting_is_read() -> None:
             pong_timeout=10.5,
             handshake_timeout=5,
             subscription_count_interval=0.5,
+            revocation_ttl=60,
             outbox_bytes=4096,
             slow_policy="drop",
             drain_seconds=0,
