@@ -139,11 +139,6 @@ class Access:
                 del self._sockets[app_id, user_id]
         connection.protocol.owners = ()
 
-    async def settled(self) -> None:
-        """Return once everybody is out who was taken out."""
-        while self._leaving:
-            await asyncio.wait(self._leaving)
-
     def _own(self, connection: Connection, user_id: str) -> None:
         # Until the socket ends: what it was allowed once, it may have been given since.
         protocol = connection.protocol

@@ -15,6 +15,7 @@ from broadcasting.protocol.errors import AccessRevoked, AuthorizeAnew, Subscript
 from broadcasting.protocol.messages import Subscribe
 from broadcasting.protocol.signing import authorization, channel_text
 from broadcasting.registry.memory import MemoryRegistry
+from broadcasting.server import access
 from broadcasting.server.actions import handle
 from broadcasting.server.connection import Connection
 from broadcasting.server.node import Node, get_node
@@ -252,3 +253,13 @@ async def test_revocations_are_forgotten_in_time():
         revoke(node)
         await handle(node, one, ask(one, user_id="7"))
     assert hears(node) == 1
+
+
+async def test_revocations_are_bounded_and_what_is_forgotten_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(access, "REMEMBERED", 2)
+    mine = access.Access(get_node())
+    for user_id in ("1", "2", "3"):
+        mine.revoke("app", control.Revoke(user_id=user_id, channel=CHANNEL, at=now()))
+    assert mine.forgotten_early == 1
