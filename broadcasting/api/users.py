@@ -34,12 +34,14 @@ async def revoke(request: Request) -> dict[str, Any]:
 async def terminate_connections(request: Request) -> dict[str, Any]:
     """``POST .../users/{user_id}/terminate_connections``: end them on every node.
 
-    Clients give up for good, unless the query has ``reconnect=1``.
+    Clients give up for good, unless the query has ``reconnect=1``. As with Pusher, who is known
+    by a presence channel alone is spared, unless it has ``members=1``.
     """
     _check_user(request)
     take_events(request.application, 1)
     reconnect = request.parameters.get("reconnect") == "1"
-    control = Terminate(user_id=request.name, reconnect=reconnect, at=now_ms())
+    members = request.parameters.get("members") == "1"
+    control = Terminate(user_id=request.name, reconnect=reconnect, members=members, at=now_ms())
     await get_backplane().apublish(control_envelope(request.application.id, control))
     return {}
 

@@ -27,6 +27,9 @@ class Terminate(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="
     at: int = 0
     """Milliseconds since 1970; answers that were signed until then are not good any more."""
 
+    members: bool = True
+    """Whether those are meant too that are known by a presence channel alone."""
+
     session: str | None = None
     """Spare connections of which is known that they belong to another session than this one."""
 

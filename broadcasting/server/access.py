@@ -24,6 +24,7 @@ from broadcasting.protocol.errors import (
     TerminatedForNow,
 )
 from broadcasting.protocol.grants import Grant
+from broadcasting.protocol.names import ChannelKind, kind_of
 from broadcasting.server.connection import Connection
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Access:
             self._remember((app_id, control.user_id, None, None), control.at)
         ended = 0
         for connection in self._of(app_id, control.user_id):
-            if not _is_of_another_session(connection, control):
+            if not (_is_of_another_session(connection, control) or _is_spared(connection, control)):
                 connection.refuse(problem)
                 ended += 1
         self._node.counters.terminated += ended
@@ -191,6 +192,18 @@ class Access:
         except Exception:
             self._node.counters.failures += 1
             logger.exception("%s could not be taken out of a channel", connection.socket_id)
+
+
+def _is_spared(connection: Connection, control: Terminate) -> bool:
+    """Whether nothing but a presence channel says that it is the user's, where that is too little.
+
+    A member's id is what a rule chose, which need not be that of a user.
+    """
+    protocol, user_id = connection.protocol, control.user_id
+    if control.members or (protocol.user is not None and protocol.user.id == user_id):
+        return False
+    own = [channel for channel, grant in protocol.grants.items() if grant.user_id == user_id]
+    return bool(own) and all(kind_of(channel) is ChannelKind.PRESENCE for channel in own)
 
 
 def _is_of_another_session(connection: Connection, control: Terminate) -> bool:
