@@ -11,7 +11,7 @@ from broadcasting.broadcasters.base import BaseBroadcaster, raise_first
 from broadcasting.broadcasters.pusher import requests
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
-from broadcasting.exceptions import BroadcastingError, PayloadError
+from broadcasting.exceptions import BroadcastingError, NotSupported, PayloadError
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.encryption import sealed_size
 from broadcasting.protocol.names import ChannelKind, kind_of
@@ -113,11 +113,21 @@ class PusherBroadcaster(BaseBroadcaster):
         answer = await self.client.asend(requests.members(name))
         return [str(user["id"]) for user in answer["users"]]
 
-    def disconnect(self, user_id: str) -> None:
-        self.client.send(requests.disconnect(user_id))
+    def disconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        self._check_session(session)
+        self.client.send(requests.disconnect(user_id, reconnect=reconnect))
 
-    async def adisconnect(self, user_id: str) -> None:
-        await self.client.asend(requests.disconnect(user_id))
+    async def adisconnect(
+        self, user_id: str, *, reconnect: bool = False, session: str | None = None
+    ) -> None:
+        self._check_session(session)
+        await self.client.asend(requests.disconnect(user_id, reconnect=reconnect))
+
+    def _check_session(self, session: str | None) -> None:
+        if session is not None:
+            raise NotSupported("Over HTTP a user's sessions cannot be told apart")
 
     def revoke(self, user_id: str, channel: str) -> None:
         self.client.send(requests.revoke(user_id, channel))

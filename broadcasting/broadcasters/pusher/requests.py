@@ -99,9 +99,13 @@ def members(name: str) -> Request:
     return Request(method="GET", path=f"/channels/{_quoted(name)}/users")
 
 
-def disconnect(user_id: str) -> Request:
-    """Return what ends a user's connections."""
-    return _post(f"/users/{_quoted(user_id)}/terminate_connections", {})
+def disconnect(user_id: str, *, reconnect: bool = False) -> Request:
+    """Return what ends a user's connections.
+
+    Our own server understands the parameters, and others leave them alone.
+    """
+    parameters = {"members": "1", **({"reconnect": "1"} if reconnect else {})}
+    return _post(f"/users/{_quoted(user_id)}/terminate_connections", {}, parameters)
 
 
 def revoke(user_id: str, name: str) -> Request:
@@ -127,9 +131,11 @@ def _event(broadcast: Broadcast, data: str, where: Mapping[str, Any]) -> dict[st
     return event
 
 
-def _post(path: str, content: Mapping[str, Any]) -> Request:
+def _post(
+    path: str, content: Mapping[str, Any], parameters: Mapping[str, str] | None = None
+) -> Request:
     body = json.dumps(content, separators=(",", ":")).encode()
-    return Request(method="POST", path=path, body=body)
+    return Request(method="POST", path=path, parameters=parameters or {}, body=body)
 
 
 def _quoted(name: str) -> str:
