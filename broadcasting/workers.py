@@ -71,12 +71,15 @@ def run_in_middleware(payload: dict[str, Any]) -> None:
     label = str(inner.get("event_label") or inner.get("label", ""))
     job = EventJob(id=str(inner["id"]), label=label, broadcaster=broadcaster)
     try:
-        middleware = unpack(inner["event"]).middleware()
+        middleware = [*unpack(inner["event"]).middleware()]
+    except MissingModel as missing:
+        # What was rendered in time is sent all the same; the other job knows what to do.
+        logger.debug("%s: nobody is left to ask for middleware: %s", label, missing)
+        middleware = []
+    try:
         through(middleware, lambda _: run(payload["job"], inner))(job)
     except JobSkipped as skipped:
         tell_skipped(label, job.id, str(skipped))
-    except MissingModel as missing:
-        tell_skipped(label, job.id, f"missing_model: {missing}")
 
 
 def _middleware_failed(payload: dict[str, Any], error: Exception) -> None:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.cache import cache
+from django.db import transaction
 
 from broadcasting import ShouldBroadcast
 from broadcasting.broadcasts import Broadcast
-from broadcasting.exceptions import BackplaneUnavailable, JobReleased, JobSkipped
+from broadcasting.exceptions import BackplaneUnavailable, JobReleased, JobSkipped, MissingModel
 from broadcasting.job_middleware import (
     EventJob,
     Middleware,
@@ -25,6 +26,7 @@ from broadcasting.queues import run
 from broadcasting.signals import broadcast_failed, broadcast_skipped
 from tests.sending.kept import KeptQueue, work
 from tests.sending.test_workers import hearing
+from tests.testapp.models import Order
 
 JOB = EventJob(id="1", label="tests.Event", broadcaster="default")
 
@@ -73,6 +75,43 @@ def test_the_first_one_is_outermost(outbox: list[Broadcast]) -> None:
     assert work() == []
     assert Wrapped.seen == [7, "into a", "into b", "out of b", "out of a"]
     assert len(outbox) == 1
+
+
+class AboutRow(ShouldBroadcast):
+    order: Order
+
+    class Meta:
+        fields = {"order": ["id"]}  # noqa: RUF012
+
+    def broadcast_on(self) -> str:
+        return "news"
+
+    def middleware(self) -> list[Middleware]:
+        return [passing("a")]
+
+
+class Insisting(AboutRow):
+    class Meta:
+        render = "worker"
+        missing = "fail"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_rendered_in_time_is_sent_though_its_row_is_gone(outbox: list[Broadcast]) -> None:
+    order = Order.objects.create()
+    with transaction.atomic():
+        AboutRow(order).dispatch()
+        order.delete()
+    assert work() == []
+    assert len(outbox) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_missing_row_is_a_failure_where_it_is_meant_to_be(outbox: list[Broadcast]) -> None:
+    Insisting(Order.objects.create()).dispatch()
+    Order.objects.all().delete()
+    (error,) = work()
+    assert isinstance(error, MissingModel)
 
 
 def test_now_has_none(outbox: list[Broadcast]) -> None:
