@@ -10,6 +10,7 @@ app_name = "broadcasting"
 
 urlpatterns = [
     path("auth", views.auth, name="auth"),
+    path("<str:via>/auth", views.auth, name="auth"),
     path("user-auth", views.user_auth, name="user-auth"),
     path("welcome/", welcome.page, name="welcome"),
     path("welcome/send", welcome.send, name="welcome-send"),

@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from broadcasting.authorization import Identity, Outcome, authorize, identify
+from broadcasting.authorization.dialects import find_dialect
 from broadcasting.authorization.requests import (
     TooLarge,
     check_announced_size,
@@ -26,10 +27,11 @@ from broadcasting.authorization.requests import (
     read_question,
     read_socket_id,
 )
+from broadcasting.conf import get_settings
 
 logger = logging.getLogger("broadcasting.authorization")
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 _PUBLIC_WORDS = {403: "This channel may not be joined.", 500: "The channel's rule failed."}
 _PUBLIC_WORDS_OF_USERS = {403: "You may not sign in.", 500: "The sign-in failed."}
@@ -43,7 +45,7 @@ def _endpoint(words: Mapping[int, str]) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def answer(request: HttpRequest) -> HttpResponse:
+        def answer(request: HttpRequest, **arguments: Any) -> HttpResponse:
             if request.method != "POST":
                 return HttpResponseNotAllowed(["POST"])
             try:
@@ -52,7 +54,7 @@ def _endpoint(words: Mapping[int, str]) -> Callable[[View], View]:
                 if problem := csrf_problem(request):
                     logger.warning("Refused: CSRF verification failed: %s", problem)
                     return _message(403, f"CSRF verification failed: {problem}", words)
-                return view(request)
+                return view(request, **arguments)
             except TooLarge:
                 return JsonResponse({"message": "The request is too large."}, status=413)
             except BadRequest as error:
@@ -65,20 +67,26 @@ def _endpoint(words: Mapping[int, str]) -> Callable[[View], View]:
 
 
 @_endpoint(_PUBLIC_WORDS)
-def auth(request: HttpRequest) -> HttpResponse:
+def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
     """Answer whether the visitor may join one channel or many.
 
     POST, as a form or JSON: ``socket_id`` and ``channel_name`` (``channel_name[]`` or a
     JSON list for many). One: 200 with the signed answer, 400 or 403 with a message. Many:
     200 with ``{channel: {"status": ..., "data": ...}}``. The reason of a refusal is in the
-    log, and in the body when DEBUG is on.
+    log, and in the body when DEBUG is on. ``via``: the alias of the broadcaster whose clients
+    ask; None: the default one.
     """
-    question = read_question(request)
+    if via is not None and via not in get_settings().broadcasters:
+        return JsonResponse({"message": "There is no such broadcaster."}, status=404)
+    dialect = find_dialect(via)
+    question = read_question(request, names_socket=dialect.names_socket)
     if question.many:
         identity = Identity(request)
         entries = {}
         for channel in question.channels:
-            decision = authorize(request, channel, question.socket_id, identity=identity)
+            decision = authorize(
+                request, channel, question.socket_id, identity=identity, dialect=dialect
+            )
             entries[channel] = {
                 "status": decision.status,
                 "data": _body(decision, _PUBLIC_WORDS),
@@ -87,8 +95,8 @@ def auth(request: HttpRequest) -> HttpResponse:
     if not question.channels:
         logger.warning("Refused: the request names no channel")
         return _message(403, "channel_name is missing", _PUBLIC_WORDS)
-    decision = authorize(request, question.channels[0], question.socket_id)
-    return JsonResponse(_body(decision, _PUBLIC_WORDS), status=decision.status)
+    decision = authorize(request, question.channels[0], question.socket_id, dialect=dialect)
+    return JsonResponse(_body(decision, _PUBLIC_WORDS), status=decision.status, safe=False)
 
 
 @_endpoint(_PUBLIC_WORDS_OF_USERS)
@@ -102,9 +110,10 @@ def user_auth(request: HttpRequest) -> HttpResponse:
     return JsonResponse(_body(found, _PUBLIC_WORDS_OF_USERS), status=found.status)
 
 
-def _body(outcome: Outcome, words: Mapping[int, str]) -> Mapping[str, Any]:
+def _body(outcome: Outcome, words: Mapping[int, str]) -> Mapping[str, Any] | bool:
     if outcome.answer is not None:
-        return outcome.answer
+        # Where there is nothing to tell, yes is the answer, as Laravel gives it.
+        return outcome.answer or True
     return {"message": _shown(outcome.status, outcome.reason, words)}
 
 

@@ -39,10 +39,13 @@ class Signer:
     """Whether our own server verifies, which understands more than the plain form."""
 
 
-def find_signer() -> Signer:
-    """Return the default broadcaster's application, else the first of APPLICATIONS."""
+def find_signer(via: str | None = None) -> Signer:
+    """Return the application of the broadcaster ``via``, else the first of APPLICATIONS.
+
+    ``via``: its alias; None: the default one.
+    """
     conf = get_settings()
-    entry = conf.broadcasters.get(conf.default_broadcaster)
+    entry = conf.broadcasters.get(via or conf.default_broadcaster)
     options = entry.options if entry else {}
     key, secret = options.get("key"), options.get("secret")
     if isinstance(key, str) and isinstance(secret, str):
@@ -128,14 +131,19 @@ def sign_presence(
     signer: Signer, socket_id: str, channel: str, user: Any, info: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return the answer for a presence channel. Raises Refused, or PayloadError."""
+    member = member_data(user, info)
+    if signer.ours:
+        _check_info(signer, info)
+    return _signed(signer, socket_id, channel, encode(member))
+
+
+def member_data(user: Any, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who joins a presence channel, and what the others see. Raises Refused."""
     own = info.get("id")
     user_id = _user_id(user) if own is None else _checked(str(own))
     if user_id is None:
         raise Refused("a member without a primary key needs an 'id' in what the rule returns")
-    if signer.ours:
-        _check_info(signer, info)
-    data = encode({"user_id": user_id, "user_info": info})
-    return _signed(signer, socket_id, channel, data)
+    return {"user_id": user_id, "user_info": info}
 
 
 def member_info(result: Any, user: Any, rule: str) -> dict[str, Any]:

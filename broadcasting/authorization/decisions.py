@@ -1,4 +1,4 @@
-"""May this visitor join this channel? The one place that decides and signs.
+"""May this visitor join this channel? The one place that decides.
 
 Validates first: socket id and channel name become part of the signed text, so that a
 colon or a quote in one of them would turn the signature into another one.
@@ -23,29 +23,19 @@ from django.db.models.manager import BaseManager
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
-from broadcasting.authorization.answers import (
-    Asked,
-    Signer,
-    find_signer,
-    member_info,
-    session_hash,
-    sign_encrypted,
-    sign_presence,
-    sign_private,
-)
+from broadcasting.authorization.answers import Asked, member_info, session_hash
 from broadcasting.authorization.defaults import default_routes
+from broadcasting.authorization.dialects import Admission, Dialect, find_dialect
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rules import Route, routes
 from broadcasting.conf import get_settings
 from broadcasting.encoding import public_values
-from broadcasting.encryption import channel_key
-from broadcasting.exceptions import EncryptionUnavailable, PayloadError
+from broadcasting.exceptions import PayloadError
 from broadcasting.protocol.names import (
     ChannelKind,
     base_name,
     is_channel_name,
-    is_socket_id,
     kind_of,
 )
 
@@ -53,17 +43,25 @@ logger = logging.getLogger("broadcasting.authorization")
 
 
 def authorize(
-    request: HttpRequest, channel: str, socket_id: str, *, identity: Identity | None = None
+    request: HttpRequest,
+    channel: str,
+    socket_id: str,
+    *,
+    identity: Identity | None = None,
+    dialect: Dialect | None = None,
 ) -> Decision:
-    """Decide whether the visitor of ``request`` may join ``channel``, and sign the answer.
+    """Decide whether the visitor of ``request`` may join ``channel``, and make the answer.
 
     ``channel``: the whole name, with its prefix. ``identity``: who the visitor is, if that
-    was found out already, so that many channels ask each guard once. Never raises: what a
+    was found out already, so that many channels ask each guard once. ``dialect``: what the
+    client understands; None: what clients of the default broadcaster do. Never raises: what a
     rule raises is logged and becomes status 500. Logs one line for every refusal. Runs
     async rules too, so it may not be called where a loop is running; see aauthorize().
     """
     try:
-        decision = _decide(request, channel, socket_id, identity or Identity(request))
+        decision = _decide(
+            request, channel, socket_id, identity or Identity(request), dialect or find_dialect()
+        )
     except Refused as refusal:
         decision = Decision(channel=channel, status=refusal.status, reason=str(refusal))
     except Exception as error:
@@ -78,49 +76,42 @@ def authorize(
 
 
 async def aauthorize(
-    request: HttpRequest, channel: str, socket_id: str, *, identity: Identity | None = None
+    request: HttpRequest,
+    channel: str,
+    socket_id: str,
+    *,
+    identity: Identity | None = None,
+    dialect: Dialect | None = None,
 ) -> Decision:
     """See authorize()."""
     return await sync_to_async(authorize, thread_sensitive=True)(
-        request, channel, socket_id, identity=identity
+        request, channel, socket_id, identity=identity, dialect=dialect
     )
 
 
-def _decide(request: HttpRequest, channel: str, socket_id: str, identity: Identity) -> Decision:
-    if not is_socket_id(socket_id):
-        raise Refused("the socket id is malformed", status=400)
-    signer = find_signer()
-    if not is_channel_name(channel, signer.application.max_channel_name_length):
+def _decide(
+    request: HttpRequest, name: str, socket_id: str, identity: Identity, dialect: Dialect
+) -> Decision:
+    dialect.check_socket(socket_id)
+    channel = dialect.wire_name(name)
+    if not is_channel_name(channel, dialect.max_name_length):
         raise Refused("the channel name is malformed", status=400)
     kind = kind_of(channel)
     if kind is ChannelKind.PUBLIC:
         raise Refused("it is a public channel, which needs no authorization")
-    if kind is ChannelKind.ENCRYPTED:
-        _check_key(signer, channel)
+    dialect.check(channel)
     at = time.time_ns() // 1_000_000  # before the rule: what is revoked meanwhile counts
     route, user, result = _ask(request, channel, socket_id, identity)
+    presence = kind is ChannelKind.PRESENCE
+    info = member_info(result, user, route.name) if presence else {}
     asked = Asked(at=at, session=_session(request, user))
-    if kind is ChannelKind.PRIVATE:
-        answer = sign_private(signer, socket_id, channel, user, asked)
-        return Decision(channel=channel, status=200, answer=answer)
-    if kind is ChannelKind.ENCRYPTED:
-        answer = sign_encrypted(signer, socket_id, channel, user, asked)
-        return Decision(channel=channel, status=200, answer=answer)
-    info = member_info(result, user, route.name)
+    admission = Admission(channel=channel, socket_id=socket_id, user=user, asked=asked, info=info)
     try:
-        answer = sign_presence(signer, socket_id, channel, user, info)
+        answer = dialect.answer(admission)
     except PayloadError as error:
         reason = f"{route.name} returned user info that cannot be sent: {error}"
-        return Decision(channel=channel, status=500, reason=reason, error=error)
-    return Decision(channel=channel, status=200, answer=answer, user_info=info)
-
-
-def _check_key(signer: Signer, channel: str) -> None:
-    """Refuse before any rule is asked: whatever it says, the client could read nothing."""
-    try:
-        channel_key(signer.application, channel)
-    except EncryptionUnavailable as error:
-        raise Refused(str(error)) from error
+        return Decision(channel=name, status=500, reason=reason, error=error)
+    return Decision(channel=name, status=200, answer=answer, user_info=info if presence else None)
 
 
 def _ask(

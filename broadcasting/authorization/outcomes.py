@@ -25,8 +25,8 @@ class Outcome:
     reason: str = ""
     """Why not. For logs and developers; it may name code and must not reach visitors."""
 
-    answer: Mapping[str, str] | None = None
-    """What the client needs to go on, signed."""
+    answer: Mapping[str, Any] | None = None
+    """What the client needs to go on, signed where it understands signatures."""
 
     error: Exception | None = None
     """What a rule or resolver raised, when the status is 500."""
@@ -44,8 +44,8 @@ class Outcome:
 class Decision(Outcome):
     """Whether one channel may be joined.
 
-    Its ``answer`` has ``auth``, mostly ``channel_data``, and for an encrypted channel
-    ``shared_secret``.
+    For clients of Pusher's protocol ``answer`` has ``auth``, mostly ``channel_data``, and for an
+    encrypted channel ``shared_secret``.
     """
 
     channel: str

@@ -41,10 +41,13 @@ class Question:
     """Whether the answer is keyed by channel, which one channel in a list is too."""
 
 
-def read_question(request: HttpRequest) -> Question:
-    """Return which channels are asked for. Raises BadRequest, TooLarge."""
+def read_question(request: HttpRequest, *, names_socket: bool = True) -> Question:
+    """Return which channels are asked for. Raises BadRequest, TooLarge.
+
+    ``names_socket``: whether it must be said by which connection; if not, nobody reads it.
+    """
     fields = _fields(request)
-    socket_id = _socket_id(fields)
+    socket_id = _socket_id(fields) if names_socket else ""
     names = fields.get("channel_name")
     many = isinstance(names, list)
     channels = names if isinstance(names, list) else [names] if names else []

@@ -21,6 +21,9 @@ class BaseBroadcaster(ABC):
     known_options: ClassVar[frozenset[str] | None] = None
     """Keys that ``OPTIONS`` may have; None: whatever the driver likes."""
 
+    dialect: ClassVar[str] = "pusher"
+    """What its clients understand when they ask for a channel: ``pusher`` or ``socket.io``."""
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
 

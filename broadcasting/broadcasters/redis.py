@@ -34,6 +34,7 @@ class RedisBroadcaster(BaseBroadcaster):
     """Publish what laravel-echo-server hands on to its Socket.IO clients."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"url", "prefix"})
+    dialect: ClassVar[str] = "socket.io"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

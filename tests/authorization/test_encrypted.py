@@ -127,7 +127,7 @@ def test_a_foreign_server_has_its_own_key_and_the_plain_form(ask: Ask, settings:
         "secret": "bar",
         "encryption_master_key": "OHRXNUZRTG5pUTFzQlFGd3J3N3Q2VFZFc0paZDEweVk=",
     }
-    settings.BROADCASTING = {"BROADCASTERS": {"default": {"BACKEND": "null", "OPTIONS": options}}}
+    settings.BROADCASTING = {"BROADCASTERS": {"default": {"BACKEND": "pusher", "OPTIONS": options}}}
     channel("channel")(lambda user: True)
     assert ask("private-encrypted-channel", "345.23").json() == {
         "auth": "foo:fff0503dfe4929f5162efe4d1dacbce524b0d8e7e1331117a8651c0e74d369e3",
