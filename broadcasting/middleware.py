@@ -13,7 +13,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from broadcasting.protocol.names import is_socket_id
+from broadcasting.socket_ids import is_known
 
 _socket_id: ContextVar[str | None] = ContextVar("broadcasting_socket_id", default=None)
 
@@ -26,8 +26,7 @@ def current_socket_id() -> str | None:
 def socket_id_of(request: HttpRequest) -> str | None:
     """Return the request's ``X-Socket-ID``; a malformed one counts as none."""
     text = request.META.get("HTTP_X_SOCKET_ID")
-    # Clients send "undefined" before they are connected; and headers are untrusted input.
-    return text if is_socket_id(text) else None
+    return text if is_known(text) else None
 
 
 class SocketIdMiddleware:

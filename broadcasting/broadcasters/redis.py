@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,9 +26,12 @@ from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable
 from broadcasting.outage import Outage
 from broadcasting.protocol.names import ChannelKind, kind_of
+from broadcasting.socket_ids import is_socket_io_id
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
+
+logger = logging.getLogger("broadcasting.broadcasters")
 
 
 class RedisBroadcaster(BaseBroadcaster):
@@ -113,7 +117,11 @@ class RedisBroadcaster(BaseBroadcaster):
 
 def message(broadcast: Broadcast) -> str:
     """Return what laravel-echo-server expects: the data is no text here, but stands as it is."""
-    name, socket = json.dumps(broadcast.name), json.dumps(broadcast.except_socket)
+    except_socket = broadcast.except_socket
+    if except_socket is not None and not is_socket_io_id(except_socket):
+        logger.debug("Ignored a malformed socket id of %s", broadcast.event_label)
+        except_socket = None
+    name, socket = json.dumps(broadcast.name), json.dumps(except_socket)
     return f'{{"event":{name},"data":{broadcast.data},"socket":{socket}}}'
 
 

@@ -39,12 +39,15 @@ def executable() -> str | None:
 
 
 class Node:
-    """One process for all pages of a test session."""
+    """One process for all pages of a test session.
 
-    def __init__(self) -> None:
+    ``folder``: of its ``harness.mjs``, and of the packages that it imports.
+    """
+
+    def __init__(self, folder: Path = HERE) -> None:
         self.process = subprocess.Popen(
             [executable() or "node", "harness.mjs"],
-            cwd=HERE,
+            cwd=folder,
             env=os.environ | {"NODE_NO_WARNINGS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,9 +126,9 @@ def _fits(one: Event, event: str, facts: Event) -> bool:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Node]:
+def running(folder: Path = HERE) -> Iterator[Node]:
     """The process, ended afterwards."""
-    node = Node()
+    node = Node(folder)
     try:
         yield node
     finally:

@@ -19,9 +19,10 @@ from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable
 from tests.conftest import Valkey
 
 GRACE = 0.5
+SOCKET = "QbTbk1Pw-VJx_nRXAAAB"
 
 
-def shipped(*channels: str, socket: str | None = "123.456") -> Broadcast:
+def shipped(*channels: str, socket: str | None = SOCKET) -> Broadcast:
     return Broadcast(
         name="Order\\Shipped",
         channels=channels or ("private-orders.1",),
@@ -69,7 +70,7 @@ async def test_one_message_for_each_channel(
     content = {
         "event": "Order\\Shipped",
         "data": {"id": 1, "name": "é"},
-        "socket": "123.456",
+        "socket": SOCKET,
     }
     assert [heard(), heard()] == [("app_private-orders.1", content), ("app_news", content)]
 
@@ -78,6 +79,16 @@ def test_everybody_hears_where_nobody_is_left_out(
     broadcaster: RedisBroadcaster, heard: Next
 ) -> None:
     broadcaster.broadcast(shipped(socket=None))
+    assert heard()[1]["socket"] is None
+
+
+@pytest.mark.parametrize(
+    "socket", ["undefined", "123.456", SOCKET[1:], SOCKET + '"', SOCKET + "\n"]
+)
+def test_an_id_of_another_kind_of_client_leaves_nobody_out(
+    broadcaster: RedisBroadcaster, heard: Next, socket: str
+) -> None:
+    broadcaster.broadcast(shipped(socket=socket))
     assert heard()[1]["socket"] is None
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -16,7 +18,27 @@ from tests.testapp.models import Order
 
 Outbox = list[Broadcast]
 
+
+def ably_id(**changes: Any) -> str:
+    said = {"connectionKey": "app!key-1", "clientId": "7", **changes}
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+
+
 MALFORMED = ["undefined", "fake-socket-id", "", "1", "1.2:3", '1.2"', "1.2\n", "٣.٤", "1" * 99]
+
+FOREIGN = ["QbTbk1Pw-VJx_nRXAAAB", "/shop#QbTbk1Pw-VJx_nRXAAAB", ably_id(), ably_id().rstrip("=")]
+MALFORMED += [
+    "QbTbk1Pw-VJx_nRXAAAB\n",
+    "QbTbk1Pw-VJx nRXAAAB",
+    ably_id(connectionKey=""),
+    ably_id(connectionKey=None),
+    ably_id(clientId=7),
+    ably_id(connectionKey="k" * 1024),
+    base64.urlsafe_b64encode(b'["connectionKey"]').decode(),
+    base64.urlsafe_b64encode(b'{"connectionKey": "k"}').decode(),
+    base64.urlsafe_b64encode(b"[" * 700).decode(),
+    base64.urlsafe_b64encode(b"\xff" * 30).decode(),
+]
 
 
 def excluded(outbox: Outbox) -> list[str | None]:
@@ -50,6 +72,16 @@ class TestMiddleware:
 
         request = RequestFactory().get("/", HTTP_X_SOCKET_ID=header)
         SocketIdMiddleware(view)(request)
+
+    @pytest.mark.parametrize("header", FOREIGN)
+    def test_clients_of_other_servers_have_ids_of_other_forms(self, header: str) -> None:
+        def view(request: HttpRequest) -> HttpResponse:
+            return HttpResponse(current_socket_id())
+
+        request = RequestFactory().get("/", HTTP_X_SOCKET_ID=header)
+        response = SocketIdMiddleware(view)(request)
+        assert isinstance(response, HttpResponse)
+        assert response.content.decode() == header
 
     def test_the_id_ends_with_the_request_even_if_it_fails(self) -> None:
         def view(request: HttpRequest) -> HttpResponse:
