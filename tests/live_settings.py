@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from tests.settings import *  # noqa: F403
@@ -104,6 +105,8 @@ BROADCASTING = _BROADCASTING | {
         "DRAIN_SECONDS": 2,
     },
 }
+if _broadcasters := os.environ.get("LIVE_BROADCASTERS"):
+    BROADCASTING |= {"BROADCASTERS": json.loads(_broadcasters)}
 if _file := os.environ.get("LIVE_APPLICATIONS"):
     BROADCASTING |= {"APPLICATIONS": "tests.liveapp.applications.FileApplications"}
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL")
