@@ -1,106 +1,26 @@
-"""One server's HTTP API over connections that stay open: a client per process, one per loop.
-
-The only module of this driver that knows the HTTP library, which is an extra. Errors name the
-host and what was answered, never what was signed.
-"""
+"""One application at a server of Pusher's HTTP API: every request is signed."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import ImproperlyConfigured
-
+from broadcasting.broadcasters.http import HttpClient
 from broadcasting.broadcasters.pusher.requests import Request, signed
-from broadcasting.exceptions import BroadcasterUnavailable, BroadcastRefused
-from broadcasting.outage import Outage
 from broadcasting.protocol.application import Application
 
-try:
+if TYPE_CHECKING:
     import httpx2
-except ImportError as error:
-    raise ImproperlyConfigured(
-        "The broadcaster 'pusher' needs the 'http' extra: pip install 'django-broadcasting[http]'"
-    ) from error
-
-CONNECT_SECONDS = 2.0
-MAX_BODY = 1000
-"""Characters of an error's answer that are kept."""
-
-TOO_MANY_REQUESTS = 429
 
 
-class Client:
-    """Sends requests for one application, from any thread and any loop."""
+class Client(HttpClient[Request]):
+    """Sends requests for one application."""
 
     def __init__(self, application: Application, base_url: str, timeout: float) -> None:
+        super().__init__(base_url, timeout)
         self.application = application
-        self.base_url = base_url
-        self.timeout = timeout
-        self.outage = Outage(f"broadcaster at {base_url}")
-        # By process: a child of a fork must not talk on its parent's connections.
-        self._clients: dict[int, httpx2.Client] = {}
-        self._async_clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
 
-    def send(self, request: Request) -> Any:
-        """Return what the JSON of the answer says.
-
-        Raises BroadcasterUnavailable, or BroadcastRefused where asking again is no use.
-        """
-        self._ask_outage()
-        try:
-            response = self._client().send(self._build(self._client(), request))
-        except (httpx2.TransportError, OSError) as error:
-            raise self._failed(error) from error
-        return self._read(response)
-
-    async def asend(self, request: Request) -> Any:
-        """See send(); here the timeout is for all of it together."""
-        self._ask_outage()
-        client = self._async_client()
-        try:
-            async with asyncio.timeout(self.timeout):
-                response = await client.send(self._build(client, request))
-        except (httpx2.TransportError, OSError) as error:  # TimeoutError is an OSError
-            raise self._failed(error) from error
-        return self._read(response)
-
-    def close(self) -> None:
-        """Let this process's sync connections go; later requests open new ones."""
-        client = self._clients.pop(os.getpid(), None)
-        if client is not None:
-            client.close()
-
-    async def aclose(self) -> None:
-        """Let the connections of the running loop go."""
-        client = self._async_clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-
-    def _client(self) -> httpx2.Client:
-        process = os.getpid()
-        client = self._clients.get(process)
-        if client is None:
-            client = self._clients.setdefault(process, httpx2.Client(timeout=self._timeouts()))
-        return client
-
-    def _async_client(self) -> httpx2.AsyncClient:
-        loop = asyncio.get_running_loop()
-        client = self._async_clients.get(loop)
-        if client is None:
-            for other in tuple(self._async_clients):
-                if other.is_closed():
-                    self._async_clients.pop(other, None)
-            client = httpx2.AsyncClient(timeout=self._timeouts())
-            self._async_clients[loop] = client
-        return client
-
-    def _timeouts(self) -> httpx2.Timeout:
-        return httpx2.Timeout(self.timeout, connect=min(CONNECT_SECONDS, self.timeout))
-
-    def _build(self, client: httpx2.Client | httpx2.AsyncClient, request: Request) -> Any:
+    def build(self, client: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
         path, parameters = signed(self.application, request, time.time())
         return client.build_request(
             request.method,
@@ -109,25 +29,3 @@ class Client:
             content=request.body,
             headers={"Content-Type": "application/json"},
         )
-
-    def _ask_outage(self) -> None:
-        if not self.outage.allows():
-            raise BroadcasterUnavailable(f"{self.base_url} did not answer a moment ago")
-
-    def _failed(self, error: Exception) -> BroadcasterUnavailable:
-        self.outage.failed(error)
-        return BroadcasterUnavailable(f"{self.base_url}: {type(error).__name__}: {error}")
-
-    def _read(self, response: httpx2.Response) -> Any:
-        self.outage.succeeded()
-        status = response.status_code
-        if status < 200 or status >= 300:
-            body = response.text[:MAX_BODY]
-            problem = f"{self.base_url} answered with {status}: {body}"
-            if status >= 500 or status == TOO_MANY_REQUESTS:
-                raise BroadcasterUnavailable(problem, status, body)
-            raise BroadcastRefused(problem, status, body)
-        try:
-            return response.json()
-        except ValueError:
-            return {}  # some answer "ok", some nothing
