@@ -23,9 +23,9 @@ from broadcasting.backplanes.background import background
 from broadcasting.backplanes.redis import checked_url, place_of
 from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.conf import get_settings
-from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable
+from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable, NotSupported
 from broadcasting.outage import Outage
-from broadcasting.protocol.names import ChannelKind, kind_of
+from broadcasting.protocol.names import ChannelKind, kind_of, user_of
 from broadcasting.socket_ids import is_socket_io_id
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ class RedisBroadcaster(BaseBroadcaster):
         for channel in broadcast.channels:
             if kind_of(channel) is ChannelKind.ENCRYPTED:
                 raise EncryptionUnavailable(f"{channel}: the 'redis' broadcaster cannot encrypt")
+            if user_of(channel) is not None:
+                # It would be public there.
+                raise NotSupported(f"{channel}: nobody signs in to laravel-echo-server")
 
     def broadcast(self, broadcast: Broadcast) -> None:
         self.check(broadcast)

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.redis import RedisBroadcaster
 from broadcasting.broadcasts import Broadcast
-from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable
+from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable, NotSupported
 from tests.conftest import Valkey
 
 GRACE = 0.5
@@ -95,6 +95,11 @@ def test_an_id_of_another_kind_of_client_leaves_nobody_out(
 def test_what_it_cannot_encrypt_it_refuses(broadcaster: RedisBroadcaster) -> None:
     with pytest.raises(EncryptionUnavailable, match="redis"):
         broadcaster.check(shipped("private-encrypted-a"))
+
+
+def test_what_is_for_one_user_does_not_become_public(broadcaster: RedisBroadcaster) -> None:
+    with pytest.raises(NotSupported, match="#server-to-user-7"):
+        broadcaster.broadcast(shipped("#server-to-user-7"))
 
 
 async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
