@@ -103,7 +103,17 @@ class TestTheWheel:
         assert metadata["Version"] == broadcasting.__version__
         assert metadata["License-Expression"] == "MIT"
         assert metadata["Requires-Python"] == ">=3.11"
-        extras = {"all", "celery", "daphne", "encryption", "http", "redis", "tasks", "webhooks"}
+        extras = {
+            "ably",
+            "all",
+            "celery",
+            "daphne",
+            "encryption",
+            "http",
+            "redis",
+            "tasks",
+            "webhooks",
+        }
         assert set(metadata.get_all("Provides-Extra") or []) == extras
         assert f"{info}/licenses/LICENSE" in archive.namelist()
 

@@ -1,8 +1,8 @@
 """What sends broadcasts: ``broadcasters["alias"]``, as ``caches`` and ``storages``.
 
 ``channels`` (our own server, through the backplane), ``pusher`` (one that speaks Pusher's
-HTTP API), ``redis`` (laravel-echo-server), ``log``, ``null`` and ``locmem``, or a dotted path
-to a class of one's own.
+HTTP API), ``ably``, ``redis`` (laravel-echo-server), ``log``, ``null`` and ``locmem``, or a
+dotted path to a class of one's own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
 SHORT_NAMES = {
     "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",
     "pusher": "broadcasting.broadcasters.pusher.PusherBroadcaster",
+    "ably": "broadcasting.broadcasters.ably.AblyBroadcaster",
     "redis": "broadcasting.broadcasters.redis.RedisBroadcaster",
     "log": "broadcasting.broadcasters.log.LogBroadcaster",
     "null": "broadcasting.broadcasters.null.NullBroadcaster",

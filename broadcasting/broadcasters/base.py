@@ -22,7 +22,7 @@ class BaseBroadcaster(ABC):
     """Keys that ``OPTIONS`` may have; None: whatever the driver likes."""
 
     dialect: ClassVar[str] = "pusher"
-    """What its clients understand when they ask for a channel: ``pusher`` or ``socket.io``."""
+    """How its clients ask for channels: as those of ``pusher``, ``socket.io`` or ``ably``."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options

@@ -1,0 +1,91 @@
+"""The broadcaster ``ably``: options, and what can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.broadcasters.ably import tokens
+from broadcasting.broadcasters.ably.client import Client, requests
+from broadcasting.broadcasters.ably.names import read_key
+from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.exceptions import EncryptionUnavailable, NotSupported
+from broadcasting.protocol.names import ChannelKind, kind_of, user_of
+
+if TYPE_CHECKING:
+    from broadcasting.broadcasts import Broadcast
+
+HOST = "main.realtime.ably.net"
+TIMEOUT = 5.0
+TOKEN_SECONDS = 8 * 60 * 60
+
+
+class AblyBroadcaster(BaseBroadcaster):
+    """Reach the clients of an application at Ably.
+
+    ``OPTIONS``: ``key``, as Ably shows it (``app.key:secret``); ``disable_public_channels``
+    (False); ``token_expiry`` in seconds (28800); ``timeout`` in seconds; ``host``, ``port`` and
+    ``use_tls``, for another address than Ably's own.
+    """
+
+    known_options: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            *("key", "disable_public_channels", "token_expiry"),
+            *("timeout", "host", "port", "use_tls"),
+        }
+    )
+    dialect: ClassVar[str] = "ably"
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self.key = read_key(options)
+        self.allows_public = not options.get("disable_public_channels", False)
+        self.token_seconds = int(_seconds(options, "token_expiry", TOKEN_SECONDS))
+        self.client = Client(self.key, _base_url(options), _seconds(options, "timeout", TIMEOUT))
+
+    def check(self, broadcast: Broadcast) -> None:
+        for channel in broadcast.channels:
+            if kind_of(channel) is ChannelKind.ENCRYPTED:
+                raise EncryptionUnavailable(f"{channel}: the 'ably' broadcaster cannot encrypt")
+            if user_of(channel) is not None:
+                # It would be public there.
+                raise NotSupported(f"{channel}: at Ably nobody signs in; use a private channel")
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        self.check(broadcast)
+        for request in requests(broadcast):
+            self.client.send(request)
+
+    async def abroadcast(self, broadcast: Broadcast) -> None:
+        self.check(broadcast)
+        for request in requests(broadcast):
+            await self.client.asend(request)
+
+    def token(self, grant: tokens.Grant) -> str:
+        """Return the token that lets a client in."""
+        return tokens.write(self.key, grant)
+
+    def granted(self, token: str) -> tokens.Grant | None:
+        """Return what a token of ours still grants. Raises MalformedToken."""
+        return tokens.read(self.key, token)
+
+    def close(self) -> None:
+        self.client.close()
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+def _seconds(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ImproperlyConfigured(f"The option {name!r} of 'ably' is more than 0 seconds")
+    return float(value)
+
+
+def _base_url(options: Mapping[str, Any]) -> str:
+    secure = options.get("use_tls", True)
+    port = options.get("port") or (443 if secure else 80)
+    return f"{'https' if secure else 'http'}://{options.get('host') or HOST}:{port}"
