@@ -24,6 +24,7 @@ from broadcasting.authorization.requests import (
     TooLarge,
     check_announced_size,
     csrf_problem,
+    read_fields,
     read_question,
     read_socket_id,
 )
@@ -79,7 +80,9 @@ def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
     if via is not None and via not in get_settings().broadcasters:
         return JsonResponse({"message": "There is no such broadcaster."}, status=404)
     dialect = find_dialect(via)
-    question = read_question(request, names_socket=dialect.names_socket)
+    fields = read_fields(request, dialect.max_bytes)
+    dialect = dialect.asked_with(fields)
+    question = read_question(fields, names_socket=dialect.names_socket)
     if question.many:
         identity = Identity(request)
         entries = {}
@@ -92,10 +95,11 @@ def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
                 "data": _body(decision, _PUBLIC_WORDS),
             }
         return JsonResponse(entries)
-    if not question.channels:
+    name = question.channels[0] if question.channels else ""
+    if not name and not dialect.greets:
         logger.warning("Refused: the request names no channel")
         return _message(403, "channel_name is missing", _PUBLIC_WORDS)
-    decision = authorize(request, question.channels[0], question.socket_id, dialect=dialect)
+    decision = authorize(request, name, question.socket_id, dialect=dialect)
     return JsonResponse(_body(decision, _PUBLIC_WORDS), status=decision.status, safe=False)
 
 

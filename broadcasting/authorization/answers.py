@@ -84,7 +84,7 @@ def sign_private(
     Our own server is told who the socket belongs to and when that was asked (``asked``; None:
     not said), so that access can be revoked.
     """
-    user_id = _user_id(user) if signer.ours and is_authenticated(user) else None
+    user_id = checked_user_id(user) if signer.ours and is_authenticated(user) else None
     if user_id is None:
         return _signed(signer, socket_id, channel, None)
     known: dict[str, Any] = {"user_id": user_id}
@@ -140,7 +140,7 @@ def sign_presence(
 def member_data(user: Any, info: Mapping[str, Any]) -> dict[str, Any]:
     """Return who joins a presence channel, and what the others see. Raises Refused."""
     own = info.get("id")
-    user_id = _user_id(user) if own is None else _checked(str(own))
+    user_id = checked_user_id(user) if own is None else _checked(str(own))
     if user_id is None:
         raise Refused("a member without a primary key needs an 'id' in what the rule returns")
     return {"user_id": user_id, "user_info": info}
@@ -178,7 +178,8 @@ def _size(data: Any) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _user_id(user: Any) -> str | None:
+def checked_user_id(user: Any) -> str | None:
+    """Return the primary key of ``user`` as text; None without one. Raises Refused."""
     pk = getattr(user, "pk", None)
     return None if pk is None else _checked(str(pk))
 

@@ -93,6 +93,9 @@ def _decide(
     request: HttpRequest, name: str, socket_id: str, identity: Identity, dialect: Dialect
 ) -> Decision:
     dialect.check_socket(socket_id)
+    greeting = dialect.greet(name, identity)
+    if greeting is not None:
+        return Decision(channel=name, status=200, answer=greeting)
     channel = dialect.wire_name(name)
     if not is_channel_name(channel, dialect.max_name_length):
         raise Refused("the channel name is malformed", status=400)
@@ -105,7 +108,9 @@ def _decide(
     presence = kind is ChannelKind.PRESENCE
     info = member_info(result, user, route.name) if presence else {}
     asked = Asked(at=at, session=_session(request, user))
-    admission = Admission(channel=channel, socket_id=socket_id, user=user, asked=asked, info=info)
+    admission = Admission(
+        channel=channel, socket_id=socket_id, user=user, result=result, asked=asked, info=info
+    )
     try:
         answer = dialect.answer(admission)
     except PayloadError as error:

@@ -1,5 +1,7 @@
 """What different clients are answered: those of Pusher's protocol, and servers of Socket.IO.
 
+Those of Ably have a module of their own.
+
 The rules are asked alike for all of them. Which dialect is spoken is a property of the
 broadcaster, since its server is what the clients connect to.
 """
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from broadcasting.authorization.answers import (
     Asked,
@@ -23,7 +26,9 @@ from broadcasting.authorization.answers import (
     sign_presence,
     sign_private,
 )
+from broadcasting.authorization.guards import Identity
 from broadcasting.authorization.outcomes import Refused
+from broadcasting.authorization.requests import MAX_BYTES_OF_ONE
 from broadcasting.broadcasters import broadcasters
 from broadcasting.conf import get_settings
 from broadcasting.encoding import encode
@@ -41,6 +46,9 @@ class Admission:
 
     socket_id: str
     user: Any
+    result: Any
+    """What the rule returned."""
+
     asked: Asked
     info: Mapping[str, Any]
     """What the others of a presence channel may see; empty for other kinds."""
@@ -52,7 +60,21 @@ class Dialect(ABC):
     names_socket: ClassVar[bool] = True
     """Whether a request must say which connection wants to join: it is part of what is signed."""
 
+    greets: ClassVar[bool] = False
+    """Whether there is an answer for clients that name no channel yet, see greet()."""
+
+    max_bytes: ClassVar[int] = MAX_BYTES_OF_ONE
+    """What a request for one channel may take."""
+
     max_name_length: int = MAX_NAME_LENGTH
+
+    def asked_with(self, fields: Mapping[str, Any]) -> Dialect:
+        """Return the dialect of a request with these fields. Raises BadRequest."""
+        return self
+
+    def greet(self, name: str, identity: Identity) -> Mapping[str, Any] | None:
+        """Return the answer to what no rule decides about; None if a rule does."""
+        return None
 
     def check_socket(self, socket_id: str) -> None:
         """Raise Refused for what is no socket id."""
@@ -60,7 +82,7 @@ class Dialect(ABC):
             raise Refused("the socket id is malformed", status=400)
 
     def wire_name(self, name: str) -> str:
-        """Return the channel that the client calls ``name``. Not validated yet."""
+        """Return the wire name of what the client calls ``name``. Not validated yet."""
         return name
 
     def check(self, channel: str) -> None:  # noqa: B027
@@ -127,6 +149,10 @@ class SocketIoDialect(Dialect):
         return {"channel_data": member}
 
 
+ELSEWHERE = {"ably": "broadcasting.authorization.ably.AblyDialect"}
+"""Those that need an extra, by the dotted path of what makes them of their broadcaster."""
+
+
 def find_dialect(via: str | None = None) -> Dialect:
     """Return what the clients of the broadcaster ``via`` speak; None: of the default one.
 
@@ -141,5 +167,8 @@ def find_dialect(via: str | None = None) -> Dialect:
             return PusherDialect(find_signer(alias))
         case "socket.io":
             return SocketIoDialect(broadcaster.options.get("prefix", ""))
+        case unknown if unknown in ELSEWHERE:
+            made: Dialect = import_string(ELSEWHERE[unknown])(broadcaster)
+            return made
         case unknown:
             raise ImproperlyConfigured(f"The broadcaster {alias!r} speaks no dialect {unknown!r}")

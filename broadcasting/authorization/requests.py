@@ -41,12 +41,11 @@ class Question:
     """Whether the answer is keyed by channel, which one channel in a list is too."""
 
 
-def read_question(request: HttpRequest, *, names_socket: bool = True) -> Question:
-    """Return which channels are asked for. Raises BadRequest, TooLarge.
+def read_question(fields: Mapping[str, Any], *, names_socket: bool = True) -> Question:
+    """Return which channels are asked for. Raises BadRequest.
 
     ``names_socket``: whether it must be said by which connection; if not, nobody reads it.
     """
-    fields = _fields(request)
     socket_id = _socket_id(fields) if names_socket else ""
     names = fields.get("channel_name")
     many = isinstance(names, list)
@@ -60,7 +59,7 @@ def read_question(request: HttpRequest, *, names_socket: bool = True) -> Questio
 
 def read_socket_id(request: HttpRequest) -> str:
     """Return which connection wants to sign in. Raises BadRequest, TooLarge."""
-    return _socket_id(_fields(request))
+    return _socket_id(read_fields(request))
 
 
 def check_announced_size(request: HttpRequest) -> None:
@@ -96,15 +95,18 @@ def _socket_id(fields: Mapping[str, Any]) -> str:
     return socket_id
 
 
-def _fields(request: HttpRequest) -> Mapping[str, Any]:
-    """Return the body's fields over those of the query, a list only where many were meant."""
+def read_fields(request: HttpRequest, max_bytes: int = MAX_BYTES_OF_ONE) -> Mapping[str, Any]:
+    """Return the body's fields over those of the query, a list only where many were meant.
+
+    ``max_bytes``: of a body that is about one channel. Raises BadRequest, TooLarge.
+    """
     try:
-        return _read(request)
+        return _read(request, max_bytes)
     except (MultiPartParserError, SuspiciousOperation):
         raise BadRequest("The form cannot be read") from None
 
 
-def _read(request: HttpRequest) -> Mapping[str, Any]:
+def _read(request: HttpRequest, max_bytes: int) -> Mapping[str, Any]:
     query = _plain(request.GET)
     if request.content_type == "multipart/form-data":
         return {**query, **_plain(request.POST)}
@@ -120,7 +122,7 @@ def _read(request: HttpRequest) -> Mapping[str, Any]:
     else:
         body = _plain(request.POST)
     fields = {**query, **body}
-    if length > MAX_BYTES_OF_ONE and not isinstance(fields.get("channel_name"), list):
+    if length > max_bytes and not isinstance(fields.get("channel_name"), list):
         raise TooLarge
     return fields
 
