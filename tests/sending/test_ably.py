@@ -132,6 +132,28 @@ async def test_the_sender_is_left_out_by_its_connection(receiver: Receiver, colo
     assert [channels for channels, _ in published(receiver)] == [["public:a"], ["public:b"]]
 
 
+@both
+async def test_a_connection_that_ably_does_not_know_keeps_nothing_from_the_others(
+    receiver: Receiver, colour: str
+) -> None:
+    receiver.answer = lambda number, path, webhook_id: 400 if number == 1 else 201
+    await send(ably(receiver.port), colour, made("a", except_socket=socket_id()))
+    (_, refused), (channels, taken) = published(receiver)
+    assert "connectionKey" in refused
+    assert not {"connectionKey", "clientId"} & set(taken)
+    assert (channels, taken["id"]) == (["public:a"], refused["id"])
+
+
+@both
+async def test_what_is_refused_for_another_reason_is_raised(
+    receiver: Receiver, colour: str
+) -> None:
+    receiver.answer = lambda number, path, webhook_id: 401
+    with pytest.raises(BroadcastRefused):
+        await send(ably(receiver.port), colour, made("a", except_socket=socket_id()))
+    assert receiver.seen == 2
+
+
 async def test_a_guest_has_a_connection_without_a_name(receiver: Receiver) -> None:
     await send(ably(receiver.port), "sync", made("a", except_socket=socket_id(clientId=None)))
     ((_, message),) = published(receiver)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.ably import tokens
-from broadcasting.broadcasters.ably.client import Client, requests
+from broadcasting.broadcasters.ably.client import Client, Request, requests
 from broadcasting.broadcasters.ably.names import read_key
 from broadcasting.broadcasters.base import BaseBroadcaster
-from broadcasting.exceptions import EncryptionUnavailable, NotSupported
+from broadcasting.exceptions import BroadcastRefused, EncryptionUnavailable, NotSupported
 from broadcasting.protocol.names import ChannelKind, kind_of, user_of
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
+
+logger = logging.getLogger("broadcasting.broadcasters")
 
 HOST = "main.realtime.ably.net"
 TIMEOUT = 5.0
@@ -56,12 +59,18 @@ class AblyBroadcaster(BaseBroadcaster):
     def broadcast(self, broadcast: Broadcast) -> None:
         self.check(broadcast)
         for request in requests(broadcast):
-            self.client.send(request)
+            try:
+                self.client.send(request)
+            except BroadcastRefused as refusal:
+                self.client.send(_to_everyone(request, refusal))
 
     async def abroadcast(self, broadcast: Broadcast) -> None:
         self.check(broadcast)
         for request in requests(broadcast):
-            await self.client.asend(request)
+            try:
+                await self.client.asend(request)
+            except BroadcastRefused as refusal:
+                await self.client.asend(_to_everyone(request, refusal))
 
     def token(self, grant: tokens.Grant) -> str:
         """Return the token that lets a client in."""
@@ -76,6 +85,20 @@ class AblyBroadcaster(BaseBroadcaster):
 
     async def aclose(self) -> None:
         await self.client.aclose()
+
+
+def _to_everyone(request: Request, refusal: BroadcastRefused) -> Request:
+    """Return the request without whom it leaves out; raise ``refusal`` if that is nobody.
+
+    Ably refuses connections that are gone or somebody else's. Which one is left out comes from
+    a browser, which must not keep an event from all the others.
+    """
+    if "connectionKey" not in request.content:
+        raise refusal
+    logger.debug("Sent to everyone, since Ably refused a connection: %s", refusal.status)
+    left = {"connectionKey", "clientId"}
+    content = {key: value for key, value in request.content.items() if key not in left}
+    return Request(path=request.path, content=content)
 
 
 def _seconds(options: Mapping[str, Any], name: str, default: float) -> float:
