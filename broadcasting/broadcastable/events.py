@@ -88,13 +88,18 @@ def default_name(model: type, action: str) -> str:
 
 def snapshot_of(event: ModelBroadcast) -> Snapshot:
     """Ask everything about a row while it is here. Raises what the hooks raise, PayloadError."""
-    targets, options = event.broadcast_on(), type(event)._broadcasting
+    options = type(event)._broadcasting
     return Snapshot(
-        channels=(
-            {alias: as_channels(its_own) for alias, its_own in targets.items()}
-            if isinstance(targets, Mapping)
-            else as_channels(targets)
-        ),
+        channels=channels_of(event.broadcast_on()),
         name=event.broadcast_as(),
         payload=as_data(event.broadcast_with(), options.fields, options.serializer),
     )
+
+
+def channels_of(
+    targets: Targets | TargetsByBroadcaster,
+) -> tuple[Channel, ...] | dict[str, tuple[Channel, ...]]:
+    """Return channels in place of whatever names them, while it can still be asked."""
+    if isinstance(targets, Mapping):
+        return {alias: as_channels(its_own) for alias, its_own in targets.items()}
+    return as_channels(targets)

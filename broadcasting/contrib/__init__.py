@@ -1,0 +1,1 @@
+"""What meets other packages. Nothing here is imported unless a project asks for it."""
