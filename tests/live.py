@@ -145,7 +145,8 @@ def make_database(folder: Path) -> Path:
     }
     code = (
         "import django; django.setup();"
-        "from django.core.management import call_command as c; c('migrate', verbosity=0);"
+        "from django.core.management import call_command as c;"
+        "c('migrate', run_syncdb=True, verbosity=0);"
         "from django.contrib.auth.models import User;"
         "[User.objects.create_user(n) for n in ('ada', 'bob', 'cleo')]"
     )

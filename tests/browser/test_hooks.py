@@ -18,6 +18,9 @@ NOTIFICATION = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
 
 Open = Callable[..., Page]
 
+OWN = {"ada": "auth.User.1", "bob": "auth.User.2"}
+"""The private channel of each user."""
+
 
 @pytest.fixture(scope="session")
 def pages_of_hooks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -65,6 +68,7 @@ def open_as(visitor: Visitor, server: Server, script: Path, user: str, broadcast
         "forceTLS": False,
         "enabledTransports": ["ws"],
         "bearerToken": user,
+        "own": OWN[user],
     }
     page = open_page(visitor, server, script, options=options, kind="module")
     expect(page.locator("#status")).to_have_text("connected")
@@ -112,6 +116,28 @@ def test_every_hook_hears_its_own(server: Server, open_hooks: Open) -> None:
         'ticker "ticker"',
         'room "room"',
     )
+
+
+def test_models_and_notifications_are_heard(server: Server, open_hooks: Open) -> None:
+    """App 16: what Django sends by itself is what the hooks listen to, and no more of it."""
+    page = open_hooks("ada")
+    expect_heard(page, 'here ["ada"]')
+    for path, wish in (
+        ("rows", {"pk": 1, "title": "One"}),
+        ("rows", {"pk": 1, "title": "Two"}),
+        ("rows", {"pk": 1, "title": None}),
+        ("notify", {"users": ["ada", "bob"], "number": 7}),
+    ):
+        assert page.request.post(f"{server.url}/{path}/", data=wish).ok
+    expect(page.locator("li")).to_have_count(5)
+    *posts, told = page.locator("li").all_inner_texts()[1:]
+    assert posts == [
+        'post {"model":{"id":1,"title":"One"}}',
+        'post {"model":{"id":1,"title":"Two"}}',
+        'post {"model":{"id":1,"title":"Two"}}',
+    ]
+    assert told.startswith('told {"number":7,"id":"')
+    assert told.endswith('","type":"tests.liveapp.notifications.Paid"}')
 
 
 def test_two_tabs(server: Server, open_hooks: Open) -> None:

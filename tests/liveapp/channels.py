@@ -43,6 +43,7 @@ def greet(channel: str, **said: Any) -> None:
 channel_occupied.connect(greet, dispatch_uid="tests.liveapp.greet")
 
 
+@channel("blog.Post.{number}")
 @channel("shop.Order.{number}")
 @channel("App.Models.User.{number}")
 def models(user: Any, number: int) -> bool:

@@ -10,7 +10,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 import broadcasting
 from broadcasting.exceptions import PublishError
+from tests.blog.models import Post
 from tests.liveapp.events import Happened
+from tests.liveapp.notifications import Paid, Reminded
 
 
 def ready(request: HttpRequest) -> HttpResponse:
@@ -51,6 +53,37 @@ async def adispatch(request: HttpRequest) -> JsonResponse:
     except PublishError as problem:
         error = type(problem).__name__
     return JsonResponse({"seconds": time.perf_counter() - started, "error": error})
+
+
+@csrf_exempt
+def rows(request: HttpRequest) -> JsonResponse:
+    """Save or delete a post; the model says the rest. JSON body: pk, title (None: delete)."""
+    wish = json.loads(request.body)
+    if wish["title"] is None:
+        Post.objects.get(pk=wish["pk"]).delete()
+    else:
+        Post(pk=wish["pk"], title=wish["title"]).save()
+    return JsonResponse({"seconds": 0, "error": None})
+
+
+@csrf_exempt
+def notify(request: HttpRequest) -> JsonResponse:
+    """Remind users, then tell them that somebody paid. JSON body: users, number."""
+    wish = json.loads(request.body)
+    users = User.objects.filter(username__in=wish["users"])
+    for kind in (Reminded, Paid):
+        broadcasting.notify(users, kind(wish["number"]))
+    return JsonResponse({"seconds": 0, "error": None})
+
+
+@csrf_exempt
+async def anotify(request: HttpRequest) -> JsonResponse:
+    """See notify(); from an async view."""
+    wish = json.loads(request.body)
+    users = [user async for user in User.objects.filter(username__in=wish["users"])]
+    for kind in (Reminded, Paid):
+        await broadcasting.anotify(users, kind(wish["number"]))
+    return JsonResponse({"seconds": 0, "error": None})
 
 
 @csrf_exempt

@@ -226,3 +226,35 @@ def test_a_notification(server: Server, pages: Pages) -> None:
     sent = Caller(server).trigger("private-orders.5", name, '{"id":"1","type":"paid"}')
     assert sent.status == 200
     assert page.wait("notified")["data"] == {"id": "1", "type": "paid"}
+
+
+def test_rows_tell_of_themselves(server: Server, pages: Pages) -> None:
+    """App 16: a model's events, under their leading dot and on the row's own channel."""
+    page = pages(server, "ada")
+    page.connect(namespace="App.Events")
+    for action in ("Created", "Updated", "Deleted"):
+        page.listen("private", "blog.Post.41", f".Post{action}")
+    page.join("private", "blog.Post.41")
+    for title in ("One", "Two", None):
+        page.post("/rows/", pk=41, title=title)
+    for action, title in (("Created", "One"), ("Updated", "Two"), ("Deleted", "Two")):
+        heard = page.wait("heard", **{"as": f".Post{action}"})["data"]
+        assert heard == {"model": {"id": 41, "title": title}}
+
+
+@pytest.mark.parametrize("path", ["/notify/", "/anotify/"])
+def test_users_are_notified(server: Server, pages: Pages, path: str) -> None:
+    """App 16: notification(), on the private channel that needs no rule."""
+    ada, bob = pages(server, "ada"), pages(server, "bob")
+    for page, name in ((ada, "auth.User.1"), (bob, "auth.User.2")):
+        page.connect(namespace="App.Events")
+        page.do("notification", kind="private", name=name)
+        page.join("private", name)
+    ada.post(path, users=["ada", "bob"], number=7)
+    ids = set()
+    for page in (ada, bob):
+        for kind in ("Reminded", "Paid"):
+            told = page.wait("notified")["data"]
+            ids.add(told.pop("id"))
+            assert told == {"number": 7, "type": f"tests.liveapp.notifications.{kind}"}
+    assert len(ids) == 4

@@ -21,6 +21,8 @@ function Order({ number, tell }) {
   useEcho(`orders.${number}`, ["Happened", ".order.shipped"], tell("order"), [number]);
   useEchoModel("shop.Order", number, "OrderUpdated", tell("model"), [number]);
   useEchoNotification(`App.Models.User.${number}`, tell("notification"), "paid", [number]);
+  useEchoModel("blog.Post", number, ["PostCreated", "PostUpdated", "PostDeleted"], tell("post"), [number]);
+  useEchoNotification(window.options.own, tell("told"), "tests.liveapp.notifications.Paid");
   useEchoPublic("ticker", "Happened", tell("ticker"));
   const room = useEchoPresence("chat.hooks", "Happened", tell("room"));
   useEffect(() => {

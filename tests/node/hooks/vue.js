@@ -22,6 +22,8 @@ const Order = {
     useEcho(`orders.${number}`, ["Happened", ".order.shipped"], tell("order"));
     useEchoModel("shop.Order", number, "OrderUpdated", tell("model"));
     useEchoNotification(`App.Models.User.${number}`, tell("notification"), "paid");
+    useEchoModel("blog.Post", number, ["PostCreated", "PostUpdated", "PostDeleted"], tell("post"));
+    useEchoNotification(window.options.own, tell("told"), "tests.liveapp.notifications.Paid");
     useEchoPublic("ticker", "Happened", tell("ticker"));
     const names = (members) => members.map((member) => member.name).sort();
     useEchoPresence("chat.hooks", "Happened", tell("room"))
