@@ -37,6 +37,9 @@ class BroadcastsEvents:
     Django's own signals.
     """
 
+    # Migrations of the models write down where their bases are; that must never move.
+    __module__ = "broadcasting"
+
     _broadcastable: ClassVar[ModelOptions] = ModelOptions()
     BroadcastEvent: ClassVar[type[ModelBroadcast]] = ModelBroadcast
     """The event of this very model, for listeners and tests."""
@@ -159,6 +162,8 @@ class BroadcastsEvents:
 
 def _prepare(sender: type[Model], **kwargs: object) -> None:
     if not issubclass(sender, BroadcastsEvents) or sender._meta.abstract:
+        return
+    if sender.__module__ == "__fake__":  # a model as a migration knows it: without options, silent
         return
     options = model_options(sender)
     sender._broadcastable = options
