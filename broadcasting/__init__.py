@@ -14,7 +14,13 @@ from broadcasting.lazy import lazy_face
 if TYPE_CHECKING:
     from broadcasting.anonymous import on, presence, private
     from broadcasting.authorization import ChannelRoute, channel, user_resolver
-    from broadcasting.broadcastable import BroadcastsEvents, ModelBroadcast
+    from broadcasting.broadcastable import (
+        BroadcastsEvents,
+        ModelBroadcast,
+        abroadcast_updated,
+        broadcast_updated,
+        broadcasts_events,
+    )
     from broadcasting.channels import (
         Channel,
         EncryptedPrivateChannel,
@@ -51,11 +57,14 @@ __all__ = [
     "ShouldBroadcastNow",
     "UserChannel",
     "abroadcast",
+    "abroadcast_updated",
     "adisconnect",
     "anotify",
     "anotify_on",
     "arevoke",
     "broadcast",
+    "broadcast_updated",
+    "broadcasts_events",
     "channel",
     "current_socket_id",
     "disconnect",
@@ -84,11 +93,14 @@ _HOMES = {
     "ShouldBroadcastNow": "broadcasting.events",
     "UserChannel": "broadcasting.channels",
     "abroadcast": "broadcasting.dispatching",
+    "abroadcast_updated": "broadcasting.broadcastable",
     "adisconnect": "broadcasting.revocation",
     "anotify": "broadcasting.notifications",
     "anotify_on": "broadcasting.notifications",
     "arevoke": "broadcasting.revocation",
     "broadcast": "broadcasting.dispatching",
+    "broadcast_updated": "broadcasting.broadcastable",
+    "broadcasts_events": "broadcasting.broadcastable",
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
     "disconnect": "broadcasting.revocation",

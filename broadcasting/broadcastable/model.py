@@ -63,6 +63,10 @@ class BroadcastsEvents:
         """Return the whole payload; None for ``{"model": {...}}`` of the declared fields."""
         return None
 
+    def prepare_broadcast(self, dispatch: Dispatch, event: str) -> Dispatch:
+        """Return ``dispatch`` with what is to be said about it, such as ``.to_others()``."""
+        return dispatch
+
     # -- by hand ----------------------------------------------------------------------------
 
     def broadcast_event(self, event: str, *, on: Targets = None) -> None:
@@ -87,6 +91,34 @@ class BroadcastsEvents:
     def broadcast_deleted(self, *, on: Targets = None) -> None:
         """Broadcast that the row was deleted."""
         self.broadcast_event("deleted", on=on)
+
+    def broadcast_trashed(self, *, on: Targets = None) -> None:
+        """Broadcast that the row was deleted softly."""
+        self.broadcast_event("trashed", on=on)
+
+    def broadcast_restored(self, *, on: Targets = None) -> None:
+        """Broadcast that the row, which was deleted softly, is back."""
+        self.broadcast_event("restored", on=on)
+
+    async def abroadcast_created(self, *, on: Targets = None) -> None:
+        """See broadcast_created()."""
+        await self.abroadcast_event("created", on=on)
+
+    async def abroadcast_updated(self, *, on: Targets = None) -> None:
+        """See broadcast_updated()."""
+        await self.abroadcast_event("updated", on=on)
+
+    async def abroadcast_deleted(self, *, on: Targets = None) -> None:
+        """See broadcast_deleted()."""
+        await self.abroadcast_event("deleted", on=on)
+
+    async def abroadcast_trashed(self, *, on: Targets = None) -> None:
+        """See broadcast_trashed()."""
+        await self.abroadcast_event("trashed", on=on)
+
+    async def abroadcast_restored(self, *, on: Targets = None) -> None:
+        """See broadcast_restored()."""
+        await self.abroadcast_event("restored", on=on)
 
     @classmethod
     @contextmanager
@@ -152,15 +184,17 @@ class BroadcastsEvents:
 
     def _dispatch_of(self, event: str, on: Targets) -> Dispatch:
         row: Any = self
-        return Dispatch(
-            self.BroadcastEvent(self, event, on), database=row._state.db, is_muted=self._is_quiet()
-        )
-
-    def _is_quiet(self) -> bool:
-        return type(self).is_broadcasting_muted()
+        quiet = self.is_broadcasting_muted()
+        broadcast = self.BroadcastEvent(self, event, on)
+        dispatch = Dispatch(broadcast, database=row._state.db, is_muted=quiet)
+        return self.prepare_broadcast(dispatch, event)
 
 
-def _prepare(sender: type[Model], **kwargs: object) -> None:
+def prepare(sender: type[Model], **kwargs: object) -> None:
+    """Give a model that was just made its options, its event and its receivers.
+
+    Raises TypeError for a mistake in its ``BroadcastMeta``.
+    """
     if not issubclass(sender, BroadcastsEvents) or sender._meta.abstract:
         return
     if sender.__module__ == "__fake__":  # a model as a migration knows it: without options, silent
@@ -181,4 +215,4 @@ def _prepare(sender: type[Model], **kwargs: object) -> None:
     connect(sender)
 
 
-class_prepared.connect(_prepare, dispatch_uid="broadcasting.broadcastable")
+class_prepared.connect(prepare, dispatch_uid="broadcasting.broadcastable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -74,9 +75,19 @@ def model_options(model: type) -> ModelOptions:
         actions=tuple(own.get("events", ACTIONS)),
         only_if_changed=own.get("only_if_changed", False),
         include_changes=own.get("include_changes", False),
-        soft_deletes=own.get("soft_deletes"),
+        soft_deletes=own["soft_deletes"] if "soft_deletes" in own else _known_mark(model),
         event=event_options(f"{model.__name__}.BroadcastMeta", values, also=tuple(_OWN)),
     )
+
+
+def _known_mark(model: type) -> str | None:
+    """Return the field that django-safedelete sets, if the model is one of its own."""
+    # If it is one, its modules are there.
+    config = sys.modules.get("safedelete.config")
+    if config is None or not hasattr(model, "_safedelete_policy"):
+        return None
+    mark: str = config.FIELD_NAME
+    return mark
 
 
 def _checked(model: type, name: str, value: Any) -> Any:

@@ -91,4 +91,5 @@ def _dispatch(
         return
     event: ModelBroadcast = instance.BroadcastEvent(instance, action, None, changes, snapshot)
     quiet = type(instance).is_broadcasting_muted()
-    Dispatch(event, database=using, is_muted=quiet).dispatch()
+    dispatch = Dispatch(event, database=using, is_muted=quiet)
+    instance.prepare_broadcast(dispatch, action).dispatch()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from safedelete.models import SafeDeleteModel
 
 from broadcasting import BroadcastsEvents
 
@@ -76,6 +77,18 @@ class Comment(BroadcastsEvents, models.Model):
 
     def broadcast_with(self, event: str) -> dict[str, Any]:
         return {"id": self.pk, "siblings": Comment.objects.filter(post=self.post).count()}
+
+
+class Page(BroadcastsEvents, SafeDeleteModel):
+    """Deleted softly by django-safedelete."""
+
+    title = models.CharField(max_length=50)
+
+    class BroadcastMeta:
+        fields: ClassVar[list[str]] = ["id", "title"]
+
+    def __str__(self) -> str:
+        return self.title
 
 
 class Tag(models.Model):
