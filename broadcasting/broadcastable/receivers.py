@@ -91,5 +91,6 @@ def _dispatch(
         return
     event: ModelBroadcast = instance.BroadcastEvent(instance, action, None, changes, snapshot)
     quiet = type(instance).is_broadcasting_muted()
-    dispatch = Dispatch(event, database=using, is_muted=quiet)
+    gone = snapshot is not None
+    dispatch = Dispatch(event, database=using, is_muted=quiet, says_itself=gone)
     instance.prepare_broadcast(dispatch, action).dispatch()

@@ -39,6 +39,9 @@ class Dispatch:
 
     is_muted: bool = False
     """Whether it is to be dropped, whatever muted() says."""
+    says_itself: bool = False
+    """Whether it holds what it has to say, so that no worker needs to look for its rows."""
+
     others_only: bool | None = None
     socket_id: str | None = None
 
@@ -109,6 +112,7 @@ class Dispatch:
             "delay": self.wait,
             "expires": self.patience,
             "using": options.using or self.database,
+            "render": "commit" if self.says_itself else None,
         }
         changes = {name: value for name, value in said.items() if value is not None}
         if self.at_once and self.wait is None:

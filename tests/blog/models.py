@@ -91,6 +91,20 @@ class Page(BroadcastsEvents, SafeDeleteModel):
         return self.title
 
 
+class Report(BroadcastsEvents, models.Model):
+    """Shown by a worker, where that is possible."""
+
+    title = models.CharField(max_length=50)
+
+    class BroadcastMeta:
+        fields: ClassVar[list[str]] = ["id", "title"]
+        include_changes = True
+        render = "worker"
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class Tag(models.Model):
     """Broadcasts nothing."""
 

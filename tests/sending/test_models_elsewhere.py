@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +28,10 @@ from broadcasting import (
     broadcast_updated,
     broadcasts_events,
 )
+from broadcasting.broadcasts import Broadcast
 from broadcasting.testing import FakeBroadcasts
-from tests.blog.models import Page, Post, Tag
+from tests.blog.models import Page, Post, Report, Tag
+from tests.sending.kept import KeptQueue, work
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -66,6 +69,42 @@ class TestDatabases:
             post.delete()
             transaction.set_rollback(True, "other")
         broadcasts.assert_not_broadcast("PostDeleted")
+
+
+class TestWorkers:
+    @pytest.fixture(autouse=True)
+    def queue(self, configure: Any) -> Iterator[None]:
+        KeptQueue.jobs.clear()
+        configure(
+            QUEUE={"BACKEND": f"{KeptQueue.__module__}.KeptQueue"}, DEFAULT_BROADCASTER="locmem"
+        )
+        yield
+        KeptQueue.jobs.clear()
+
+    def test_a_worker_shows_a_row_that_is_still_there(self, outbox: list[Broadcast]) -> None:
+        report = Report.objects.create(title="One")
+        report.title = "Two"
+        report.save()
+        pk = report.pk
+        Report.objects.update(title="Three")
+        assert work() == []
+        row = {"id": pk, "title": "Three"}
+        assert [(sent.name, json.loads(sent.data)) for sent in outbox] == [
+            ("ReportCreated", {"model": row}),
+            ("ReportUpdated", {"model": row, "changes": {"title": ["One", "Two"]}}),
+        ]
+
+    def test_what_is_gone_was_shown_before(self, outbox: list[Broadcast]) -> None:
+        """App 9: deletes do not wait for a worker to look for the row."""
+        with broadcasting.muted():
+            rows = [Report.objects.create(title="One") for _ in range(2)]
+        keys = [row.pk for row in rows]
+        rows[0].delete()
+        Report.objects.all().delete()
+        assert work() == []
+        assert [(sent.channels, json.loads(sent.data)) for sent in outbox] == [
+            ((f"private-blog.Report.{pk}",), {"model": {"id": pk, "title": "One"}}) for pk in keys
+        ]
 
 
 class TestSoftDeletes:
