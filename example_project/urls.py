@@ -16,6 +16,7 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("orders/", include("example_project.orders.urls")),
     path("chat/", include("example_project.chat.urls")),
+    path("api/", include("example_project.chat.api")),
     path("admin/", admin.site.urls),
     path("broadcasting/", include("broadcasting.urls")),
     # Asked for by pages that name no icon, such as Django's admin.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from broadcasting import BroadcastsEvents, PresenceChannel
+
 SHOWN = 50
 
 
-class Room(models.Model):
-    """A place to talk."""
+class Room(BroadcastsEvents, models.Model):
+    """A place to talk. Rows tell of themselves: a new topic, set in the admin, is seen at once."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=60)
@@ -18,8 +20,16 @@ class Room(models.Model):
     class Meta:
         ordering = ("pk",)
 
+    class BroadcastMeta:
+        fields = ("name", "topic")
+        events = ("updated",)
+        only_if_changed = True
+
     def __str__(self) -> str:
         return self.name
+
+    def broadcast_on(self, event: str) -> PresenceChannel:
+        return PresenceChannel(f"chat.{self.slug}")
 
     def latest(self) -> list[Message]:
         """Return the newest messages, oldest first."""

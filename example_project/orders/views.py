@@ -10,9 +10,11 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from broadcasting import notify
 from example_project.home.requests import UserRequest, wants_json
 from example_project.orders.events import OrderPlaced, OrderShipped
 from example_project.orders.models import Item, Order, may_ship
+from example_project.orders.notifications import PotOnItsWay
 from example_project.ticker.events import record
 
 
@@ -72,6 +74,7 @@ def ship(request: UserRequest, pk: int) -> HttpResponse:
             order.status = Order.Status.SHIPPED
             order.save(update_fields=["status"])
             OrderShipped(order).to_others().dispatch()
+            notify(order.customer, PotOnItsWay(order.number, order.get_item_display().lower()))
             record(f"On its way: one {order.get_item_display().lower()}")
     if wants_json(request):
         return JsonResponse({"id": order.pk, "number": order.number, "status": order.status})

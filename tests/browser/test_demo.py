@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -11,6 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Demo, Visitor, Visitors, live_page
+
+BASIC = {"Authorization": "Basic " + b64encode(b"buyer:demo").decode()}
+NOBODY = {"Cookie": ""}
+"""A program, though it asks through a browser that is signed in."""
 
 
 @pytest.fixture
@@ -67,6 +72,47 @@ def test_the_buyer_sees_the_order_ship(visitors: Visitors) -> None:
     expect(seller.locator(card).locator(".status")).to_have_text("Shipped")
     expect(seller.locator(card).get_by_role("button")).to_have_count(0)
     assert buyer.evaluate("window.notReloaded")
+
+
+def test_a_customer_is_notified_on_any_page(visitors: Visitors) -> None:
+    buyer = visitors.new().sign_in("buyer")
+    seller = visitors.new().sign_in("seller")
+    pk = order_pot(buyer)
+    buyer.get_by_role("link", name="Chat").click()
+    live_page(buyer)
+    news = buyer.locator("[data-news]")
+    expect(news).to_be_hidden()
+    seller.locator(f'[data-order="{pk}"]').get_by_role("button", name="Ship").click()
+    expect(news).to_have_text(re.compile(r"Order \d+: your ochre bowl is on its way\."))
+    expect(seller.locator("[data-news]")).to_be_hidden()
+    assert Axe().run(buyer).response["violations"] == []
+
+
+def test_a_new_topic_is_seen_in_the_room(visitors: Visitors) -> None:
+    reader, admin = visitors.new(), visitors.new()
+    reader.sign_in("buyer")
+    room = live_page(reader.open("/chat/kiln/"))
+    admin.sign_in("admin")
+    page = admin.open("/admin/chat/room/")
+    page.get_by_role("link", name="Kiln talk").click()
+    topic = f"Cracks {uuid4().hex[:6]}"
+    page.get_by_label("Topic").fill(topic)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(room.locator(".talk-head")).to_contain_text(topic)
+
+
+def test_a_program_says_something_through_the_api(visitors: Visitors) -> None:
+    reader = visitors.new()
+    reader.sign_in("seller")
+    room = live_page(reader.open("/chat/counter/"))
+    text = f"Beep {uuid4().hex[:6]}"
+    url = f"{reader.base_url}/api/messages/"
+    form: dict[str, str | float | bool] = {"room": "counter", "text": text}
+    assert room.request.post(url, form=form, headers=BASIC | NOBODY).status == 201
+    expect(room.locator("#messages li").last).to_contain_text(text)
+    expect(room.locator("#messages li").last).to_contain_text("Bea Okafor")
+    newest = room.request.get(url, headers=BASIC | NOBODY).json()[0]
+    assert (newest["room"], newest["author"], newest["text"]) == ("counter", "buyer", text)
 
 
 def test_the_senders_tab_is_excluded_and_their_other_tab_is_not(visitors: Visitors) -> None:

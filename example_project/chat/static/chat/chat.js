@@ -90,6 +90,15 @@
     Kiln.announce(`${person.name} left.`);
   }
 
+  // -- the room itself
+
+  function rename({ name, topic }) {
+    const title = document.getElementById("room-title");
+    title.textContent = name;
+    title.nextElementSibling.textContent = topic;
+    Kiln.flash(title.parentElement);
+  }
+
   // -- typing
 
   function drawTyping() {
@@ -127,6 +136,7 @@
     .joining(joining)
     .leaving(leaving)
     .listen("MessagePosted", show)
+    .listen("RoomUpdated", ({ model }) => rename(model))
     .listenForWhisper("typing", startTyping);
 
   let whispered = 0;

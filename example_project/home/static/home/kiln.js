@@ -9,6 +9,8 @@
     offline: "Offline",
   };
 
+  const NEWS_FADES = 8000; // milliseconds
+
   /** Say something to those who do not see the page change. */
   function announce(text) {
     document.querySelector("[data-announcer]").textContent = text;
@@ -24,6 +26,19 @@
       link.textContent = "Sign in again";
       notice.append(link);
     }
+  }
+
+  /** Tell the visitor what the pottery has to say, for a while. */
+  function tell({ number, item }) {
+    const news = document.querySelector("[data-news]");
+    news.textContent = `Order ${number}: your ${item} is on its way.`;
+    clearTimeout(tell.fading);
+    tell.fading = setTimeout(() => news.replaceChildren(), NEWS_FADES);
+  }
+
+  function watchNews() {
+    const { own } = document.body.dataset;
+    if (own && typeof window.Echo?.socketId === "function") window.Echo.private(own).notification(tell);
   }
 
   /** Send a form as it is, with a script's answer in return. Echo's glue adds X-Socket-ID. */
@@ -116,4 +131,5 @@
   window.Kiln = { announce, complain, submit, fragment, localTimes, flash };
   localTimes();
   watchConnection();
+  watchNews();
 })();
