@@ -5,7 +5,7 @@ Only what is broadcast; mail and the like are other packages' affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Final
 from uuid import uuid4
@@ -132,7 +132,9 @@ async def anotify(
     queue: str | None = None,
     now: bool = False,
 ) -> None:
-    """See notify(). A queryset must have been fetched."""
+    """See notify()."""
+    if isinstance(notifiables, AsyncIterable):  # a queryset too
+        notifiables = [one async for one in notifiables]
     for dispatch in _dispatches(notifiables, notification):
         await _modified(dispatch, to_others, via, queue, now).adispatch()
 

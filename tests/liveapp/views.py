@@ -80,7 +80,7 @@ def notify(request: HttpRequest) -> JsonResponse:
 async def anotify(request: HttpRequest) -> JsonResponse:
     """See notify(); from an async view."""
     wish = json.loads(request.body)
-    users = [user async for user in User.objects.filter(username__in=wish["users"])]
+    users = User.objects.filter(username__in=wish["users"])
     for kind in (Reminded, Paid):
         await broadcasting.anotify(users, kind(wish["number"]))
     return JsonResponse({"seconds": 0, "error": None})

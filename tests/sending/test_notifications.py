@@ -151,6 +151,14 @@ async def test_in_async_code(broadcasts: FakeBroadcasts) -> None:
     assert [record.queue for record in broadcasts.sent] == [None, "broadcasts"]
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_async_code_may_give_a_queryset(broadcasts: FakeBroadcasts) -> None:
+    users = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
+    await anotify(User.objects.order_by("pk"), Paid(5))
+    told = [str(*record.channels) for record in broadcasts.sent]
+    assert told == [f"private-auth.User.{one.pk}" for one in users]
+
+
 def test_modifiers(broadcasts: FakeBroadcasts, rf: Any) -> None:
     def view(request: Any) -> None:
         notify(user(), Paid(5), to_others=True, via="log", queue="slow")
