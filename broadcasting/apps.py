@@ -1,4 +1,4 @@
-"""What happens when Django starts: rules are found and checks registered, nothing else."""
+"""What happens when Django starts: rules and events are found and checks registered."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ class BroadcastingConfig(AppConfig):
         import_module("broadcasting.workers")
         import_module("broadcasting.webhooks.jobs")
         import_module("broadcasting.revocation.occasions").watch()
-        discover_rules()
+        discover("channels")
+        discover("events")
 
 
-def discover_rules() -> None:
-    """Import ``channels.py`` of every installed app and of the project's own package."""
-    autodiscover_modules("channels")
+def discover(name: str) -> None:
+    """Import the module ``name`` of every installed app and of the project's own package."""
+    autodiscover_modules(name)
     package = str(getattr(django_settings, "ROOT_URLCONF", "")).rpartition(".")[0]
     # A root URLconf without a package stands beside manage.py, where "channels" is Django
     # Channels itself.
-    if package and find_spec(f"{package}.channels") is not None:
-        import_module(f"{package}.channels")
+    if package and find_spec(f"{package}.{name}") is not None:
+        import_module(f"{package}.{name}")

@@ -6,6 +6,7 @@ Importing the package registers them; ``broadcasting.apps`` does.
 from broadcasting.checks import (
     authorization,
     client_events,
+    events,
     families,
     models,
     settings,
@@ -13,4 +14,13 @@ from broadcasting.checks import (
     webhooks,
 )
 
-__all__ = ["authorization", "client_events", "families", "models", "settings", "site", "webhooks"]
+__all__ = [
+    "authorization",
+    "client_events",
+    "events",
+    "families",
+    "models",
+    "settings",
+    "site",
+    "webhooks",
+]

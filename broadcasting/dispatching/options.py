@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from django.core.cache import DEFAULT_CACHE_ALIAS
 
@@ -214,3 +214,6 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "using": _text,
     "now": _switch,
 }
+
+OPTION_NAMES: Final = frozenset(_PARSERS)
+"""What ``class Meta`` may say."""
