@@ -6,7 +6,6 @@ fields. Knows nothing of events, channels or transports.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import decimal
 import enum
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn, TypeAlias, Union
 
-import msgspec
 from django.db.models import Model
 from django.db.models.query import QuerySet
 from django.utils import timezone
@@ -27,6 +25,7 @@ from django.utils.functional import Promise
 
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol import messages
+from broadcasting.shown import public_values, unwrapped
 
 MAX_DEPTH: Final = 100
 """Levels of nesting. Nothing sane is deeper, and a cycle must not cost a stack."""
@@ -70,50 +69,6 @@ def as_data(
 ) -> Any:
     """Return ``payload`` as plain JSON data, which encode() makes text of. Raises PayloadError."""
     return _Conversion(fields or {}, serializers or {}).top(payload)
-
-
-def public_values(value: Any) -> Mapping[Any, Any] | None:
-    """Return what an object with declared attributes shows, or None if it declares none.
-
-    Names with a leading underscore stay, and so do dataclass fields with
-    ``metadata={"broadcast": False}``.
-    """
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, type):
-        return None
-    if dataclasses.is_dataclass(value):
-        return {
-            f.name: getattr(value, f.name)
-            for f in dataclasses.fields(value)
-            if not f.name.startswith("_") and is_shown(f)
-        }
-    if isinstance(value, msgspec.Struct):
-        return _struct_values(value)
-    # pydantic, known by its method so that nobody has to install it.
-    dump = getattr(type(value), "model_dump", None)
-    if callable(dump):
-        dumped: Mapping[str, Any] = dump(value)
-        return dumped
-    return None
-
-
-def is_shown(field: dataclasses.Field[Any]) -> bool:
-    """Whether a dataclass field may leave: unless ``metadata={"broadcast": False}``."""
-    return bool(field.metadata.get("broadcast", True))
-
-
-def _struct_values(value: msgspec.Struct) -> Mapping[str, Any]:
-    config = value.__struct_config__
-    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-    shown: dict[str, Any] = {}
-    if config.tag is not None and config.tag_field is not None:
-        shown[config.tag_field] = config.tag
-    for attribute, name in names:
-        item = getattr(value, attribute)
-        if not attribute.startswith("_") and item is not msgspec.UNSET:
-            shown[name] = item
-    return shown
 
 
 class _Conversion:
@@ -209,10 +164,15 @@ class _Conversion:
 
 
 def _unserialized(value: Any) -> Any:
-    """Return the data of a serializer of Django REST framework; anything else as it is."""
+    """Return what a serializer of Django REST framework, or a RootModel of pydantic, holds.
+
+    Anything else as it is.
+    """
     # If it is one, its module is there.
     module = sys.modules.get("rest_framework.serializers")
-    return value.data if module and isinstance(value, module.BaseSerializer) else value
+    if module and isinstance(value, module.BaseSerializer):
+        return value.data
+    return unwrapped(value)
 
 
 def _holds_rows(value: Any) -> bool:

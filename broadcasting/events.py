@@ -18,9 +18,9 @@ from django.utils.functional import cached_property as django_cached_property
 
 from broadcasting.channels import Targets, TargetsByBroadcaster
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
-from broadcasting.encoding import is_shown, public_values
 from broadcasting.forking import ForkSafeLock
 from broadcasting.job_middleware import Middleware
+from broadcasting.shown import is_shown, public_values
 
 # Dataclasses are made step by step; nobody may use one that another thread has half made.
 _making = ForkSafeLock()

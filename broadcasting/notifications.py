@@ -21,8 +21,8 @@ from broadcasting.channels import (
 )
 from broadcasting.dispatching import Dispatch
 from broadcasting.dispatching.models import database_of
-from broadcasting.encoding import public_values
 from broadcasting.events import ShouldBroadcast, attributes_of, payload_of
+from broadcasting.shown import public_values
 from broadcasting.wording import name_of
 
 ECHO_NOTIFICATION_EVENT: Final = r"Illuminate\Notifications\Events\BroadcastNotificationCreated"

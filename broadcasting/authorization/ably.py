@@ -20,9 +20,10 @@ from broadcasting.broadcasters.ably import AblyBroadcaster
 from broadcasting.broadcasters.ably.names import PUBLIC, ably_name, wire_name
 from broadcasting.broadcasters.ably.tokens import Capability, Grant, MalformedToken
 from broadcasting.conf import get_settings
-from broadcasting.encoding import encode, public_values
+from broadcasting.encoding import encode
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.names import ChannelKind, is_channel_name, kind_of
+from broadcasting.shown import public_values
 
 MAX_BYTES = 64 * 1024
 

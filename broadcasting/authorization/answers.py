@@ -18,11 +18,12 @@ from broadcasting.applications import Application, default_application
 from broadcasting.authorization.guards import is_authenticated
 from broadcasting.authorization.outcomes import Refused
 from broadcasting.conf import get_settings
-from broadcasting.encoding import encode, public_values
+from broadcasting.encoding import encode
 from broadcasting.encryption import channel_key
 from broadcasting.protocol.encryption import shared_secret
 from broadcasting.protocol.names import MAX_USER_ID_LENGTH, is_user_id
 from broadcasting.protocol.signing import authorization, channel_text, user_text
+from broadcasting.shown import public_values
 
 logger = logging.getLogger("broadcasting.authorization")
 

@@ -30,7 +30,6 @@ from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rules import Route, routes
 from broadcasting.conf import get_settings
-from broadcasting.encoding import public_values
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol.names import (
     ChannelKind,
@@ -38,6 +37,7 @@ from broadcasting.protocol.names import (
     is_channel_name,
     kind_of,
 )
+from broadcasting.shown import public_values
 
 logger = logging.getLogger("broadcasting.authorization")
 

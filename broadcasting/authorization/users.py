@@ -24,9 +24,9 @@ from broadcasting.authorization.decisions import check_answer
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Identification, Refused
 from broadcasting.conf import get_settings
-from broadcasting.encoding import public_values
 from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
+from broadcasting.shown import public_values
 from broadcasting.wording import name_of
 
 logger = logging.getLogger("broadcasting.authorization")

@@ -19,9 +19,9 @@ from django.db.models import Model, QuerySet
 
 from broadcasting.dispatching import EventOptions
 from broadcasting.dispatching.options import OPTION_NAMES
-from broadcasting.encoding import is_shown
 from broadcasting.events import ShouldBroadcast
 from broadcasting.protocol.names import CLIENT_PREFIX, is_event_name
+from broadcasting.shown import is_shown
 
 Event = type[ShouldBroadcast]
 
