@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         UserChannel,
     )
     from broadcasting.client_events import on_client_event
-    from broadcasting.dispatching import Dispatch, abroadcast, broadcast, muted
+    from broadcasting.dispatching import Dispatch, abroadcast, batch, broadcast, muted
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
     from broadcasting.middleware import current_socket_id
     from broadcasting.notifications import (
@@ -62,6 +62,7 @@ __all__ = [
     "anotify",
     "anotify_on",
     "arevoke",
+    "batch",
     "broadcast",
     "broadcast_updated",
     "broadcasts_events",
@@ -98,6 +99,7 @@ _HOMES = {
     "anotify": "broadcasting.notifications",
     "anotify_on": "broadcasting.notifications",
     "arevoke": "broadcasting.revocation",
+    "batch": "broadcasting.dispatching",
     "broadcast": "broadcasting.dispatching",
     "broadcast_updated": "broadcasting.broadcastable",
     "broadcasts_events": "broadcasting.broadcastable",

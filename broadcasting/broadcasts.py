@@ -1,12 +1,14 @@
 """A rendered event on its way to one broadcaster: plain text, ready for any queue.
 
-The job ``broadcast`` is what queues run. A payload of a version that this process does
-not know is logged and counted, never fatal: workers and sites are not deployed at once.
+The jobs ``broadcast`` and ``broadcast_many`` are what queues run. A payload of a version that
+this process does not know is logged and counted, never fatal: workers and sites are not deployed
+at once.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Final
@@ -17,6 +19,7 @@ from broadcasting.signals import broadcast_sent
 logger = logging.getLogger("broadcasting.queue")
 
 JOB: Final = "broadcast"
+MANY_JOB: Final = "broadcast_many"
 VERSION: Final = 1
 
 unreadable = 0
@@ -98,6 +101,41 @@ async def asend(payload: dict[str, Any]) -> None:
     logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
     if broadcast_sent.receivers:
         await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
+
+
+def many(broadcasts: Iterable[Broadcast]) -> dict[str, Any]:
+    """Return the job that sends several, all for one broadcaster."""
+    return {"broadcasts": [broadcast.to_payload() for broadcast in broadcasts]}
+
+
+def send_many(payload: dict[str, Any]) -> None:
+    """Run the job of many(). Raises PublishError; tried again, it sends all of them again."""
+    broadcasts = read_many(payload)
+    if not broadcasts:
+        return
+    broadcasters[broadcasts[0].broadcaster].broadcast_many(broadcasts)
+    for broadcast in broadcasts:
+        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+        if broadcast_sent.receivers:
+            broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
+
+
+async def asend_many(payload: dict[str, Any]) -> None:
+    """See send_many()."""
+    broadcasts = read_many(payload)
+    if not broadcasts:
+        return
+    await broadcasters[broadcasts[0].broadcaster].abroadcast_many(broadcasts)
+    for broadcast in broadcasts:
+        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+        if broadcast_sent.receivers:
+            await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
+
+
+def read_many(payload: dict[str, Any]) -> list[Broadcast]:
+    """Return the broadcasts of many() that can be read; see read()."""
+    found = (read(each) for each in payload["broadcasts"])
+    return [broadcast for broadcast in found if broadcast is not None]
 
 
 def read(payload: dict[str, Any]) -> Broadcast | None:

@@ -10,12 +10,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from broadcasting.broadcasts import JOB, asend, read, send
+from broadcasting.broadcasts import (
+    JOB,
+    MANY_JOB,
+    asend,
+    asend_many,
+    read,
+    read_many,
+    send,
+    send_many,
+)
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked
-from broadcasting.dispatching.outlet import MIDDLEWARE_JOB, push_all
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
+from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, push_all
 from broadcasting.dispatching.rendering import Outgoing, render, subject_of
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import JobSkipped, MissingModel, PayloadError
@@ -107,6 +116,11 @@ def _broadcast_failed(payload: dict[str, Any], error: Exception) -> None:
         tell_failure(broadcast, error, _event(broadcast.event))
 
 
+def _many_failed(payload: dict[str, Any], error: Exception) -> None:
+    for broadcast in read_many(payload):
+        tell_failure(broadcast, error, _event(broadcast.event))
+
+
 def _render_failed(payload: dict[str, Any], error: Exception) -> None:
     packed = Packed.from_payload(payload)
     if packed is None:
@@ -128,6 +142,7 @@ def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
 
 
 register(JOB, send, asend, _broadcast_failed)
+register(MANY_JOB, send_many, asend_many, _many_failed)
 register(RENDER_JOB, render_packed, failed=_render_failed)
 register(MIDDLEWARE_JOB, run_in_middleware, failed=_middleware_failed)
 register(LOCKED_JOB, run_locked, failed=_locked_failed)

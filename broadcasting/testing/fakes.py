@@ -19,7 +19,8 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.outlet import Outlet, put_in_front, settle, take_away
+from broadcasting.dispatching.outlet import Outlet, put_in_front, take_away
+from broadcasting.dispatching.pushing import settle
 from broadcasting.dispatching.rendering import Batch, Outgoing
 from broadcasting.events import ShouldBroadcast
 from broadcasting.testing.assertions import BroadcastAssertions

@@ -1,0 +1,169 @@
+"""Rendered events into jobs on their queue, each with all that its event wants around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.broadcasts import JOB, Broadcast, asend, send
+from broadcasting.conf import get_settings
+from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
+from broadcasting.dispatching.failures import report
+from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
+from broadcasting.dispatching.packing import JOB as RENDER_JOB
+from broadcasting.dispatching.rendering import Batch, has_middleware
+from broadcasting.exceptions import JobSkipped
+from broadcasting.job_middleware import EventJob, through
+from broadcasting.queues import get_queue
+from broadcasting.queues.base import Payload
+
+if TYPE_CHECKING:
+    from broadcasting.events import ShouldBroadcast
+
+
+MIDDLEWARE_JOB: Final = "middleware"
+
+Failure = tuple[Broadcast, Exception]
+
+
+def push_all(batch: Batch) -> None:
+    """Push each job of ``batch``, whatever becomes of the others. Raises the first error."""
+    errors = push_each(batch)
+    settle(errors, rescue=False)
+
+
+def push_each(batch: Batch) -> list[Failure]:
+    """Push each job of ``batch``, or do it ``now``; return what failed."""
+    errors: list[Failure] = []
+    for broadcast, job, payload in jobs_of(batch):
+        try:
+            push_one(batch, broadcast, job, payload)
+        except Exception as error:
+            errors.append((broadcast, error))
+    return errors
+
+
+async def apush_each(batch: Batch) -> list[Failure]:
+    """See push_each()."""
+    errors: list[Failure] = []
+    for broadcast, job, payload in jobs_of(batch):
+        try:
+            await apush_one(batch, broadcast, job, payload)
+        except Exception as error:
+            errors.append((broadcast, error))
+    return errors
+
+
+async def apush_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+    """See push_one()."""
+    options = batch.outgoing.options
+    if options.now:
+        await asend(payload)
+    elif has_middleware(batch.outgoing) or (options.unique and get_queue().leaves_process):
+        # Caches and locks are sync; queues that leave block for a moment at most.
+        await asyncio.to_thread(push_one, batch, broadcast, job, payload)
+    else:
+        await get_queue().apush(job, payload, batch.job_options)
+
+
+def push_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+    """Push one job, or do it ``now``, with all that its event wants around it."""
+    options = batch.outgoing.options
+    if options.now:
+        send(payload)
+        return
+    if has_middleware(batch.outgoing):
+        if not get_queue().leaves_process:
+            _push_in_middleware(batch, broadcast, job, payload)
+            return
+        job, payload = MIDDLEWARE_JOB, {"job": job, "payload": payload}
+    if not options.unique or not get_queue().leaves_process:
+        get_queue().push(job, payload, batch.job_options)
+        return
+    lock = acquire(
+        options.unique_cache,
+        batch.outgoing.label,
+        str(batch.outgoing.event.unique_id()),
+        broadcast.broadcaster,
+        options.unique_for,
+    )
+    if lock is None:
+        tell_skipped(batch.outgoing.label, batch.outgoing.id, "unique: one like it is waiting")
+        return
+    try:
+        locked = Locked(lock=lock, job=job, payload=payload, unique=options.unique)
+        get_queue().push(LOCKED_JOB, locked.to_payload(), batch.job_options)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _push_in_middleware(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+    """Do a job at once, with the middleware of its event around it, which is still here."""
+    outgoing = batch.outgoing
+    around = EventJob(id=outgoing.id, label=outgoing.label, broadcaster=broadcast.broadcaster)
+    middleware = outgoing.event.middleware()
+    try:
+        through(middleware, lambda _: get_queue().push(job, payload, batch.job_options))(around)
+    except JobSkipped as skipped:
+        tell_skipped(outgoing.label, outgoing.id, str(skipped))
+
+
+def jobs_of(batch: Batch) -> Iterator[tuple[Broadcast, str, Payload]]:
+    """Yield each job, and what it is about as far as that is known."""
+    if batch.packed is not None:
+        yield next(batch.packed.unrendered()), RENDER_JOB, batch.packed.to_payload()
+    for broadcast in batch.broadcasts:
+        yield broadcast, JOB, broadcast.to_payload()
+
+
+def check_delay(batch: Batch) -> None:
+    """Raise ValueError or ImproperlyConfigured if ``batch`` is to wait, and cannot."""
+    options = batch.outgoing.options
+    if not options.delay:
+        return
+    if options.now:
+        raise ValueError(f"{batch.outgoing.label}: now() does not wait, so delay() cannot be kept")
+    if not get_queue().supports_delay:
+        raise ImproperlyConfigured(
+            f"{batch.outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
+            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a worker."
+        )
+
+
+def tell(batch: Batch, errors: Sequence[Failure]) -> None:
+    """Let the event and the signal's receivers hear what failed, the event once."""
+    event: ShouldBroadcast | None = batch.outgoing.event
+    for broadcast, error in errors:
+        tell_failure(broadcast, error, event)
+        event = None
+
+
+def settle(errors: Sequence[Failure], *, rescue: bool) -> None:
+    """Report the errors, or raise the first one with the others as notes."""
+    settle_each([(error, rescue) for error in errors])
+
+
+def settle_each(failures: Sequence[tuple[Failure, bool]]) -> None:
+    """See settle(), for errors of which each says whether it is to be rescued."""
+    raised: list[Failure] = []
+    for (broadcast, error), rescue in failures:
+        if rescue:
+            step = "handing it on"
+            report(
+                error, broadcast.event_label, step, broadcast.channels, via=broadcast.broadcaster
+            )
+        else:
+            raised.append((broadcast, error))
+    if not raised:
+        return
+    (first, error), *others = raised
+    if others:
+        error.add_note(f"(through the broadcaster {first.broadcaster!r})")
+    for broadcast, other in others:
+        if other is not error:
+            error.add_note(f"{broadcast.broadcaster!r} failed too: {type(other).__name__}: {other}")
+    raise error
