@@ -133,7 +133,8 @@ class ShouldBroadcast(_MadeOnFirstUse):
 
     ``Meta`` may set: ``fields``, ``name``, ``broadcasters``, ``queue``, ``tries``,
     ``backoff``, ``delay``, ``timeout`` and ``expires`` (seconds), ``render``, ``missing``,
-    ``unique``, ``unique_for`` (seconds), ``unique_cache``,
+    ``unique``, ``unique_for`` (seconds), ``unique_cache``, ``debounce``, ``max_wait`` and
+    ``throttle`` (seconds),
     ``after_commit``, ``rescue``, ``to_others``, ``using``, ``now``. It is inherited option by
     option; an unknown one is a TypeError.
     """
@@ -173,6 +174,13 @@ class ShouldBroadcast(_MadeOnFirstUse):
 
     def unique_id(self) -> str | int:
         """Return what tells apart the events of one class of which each may wait once."""
+        return ""
+
+    def coalesce_key(self) -> str | int:
+        """Return what tells apart the events of one class and channel of which the last leaves.
+
+        For ``Meta.debounce`` and ``Meta.throttle``.
+        """
         return ""
 
     def middleware(self) -> Iterable[Middleware]:

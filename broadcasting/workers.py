@@ -21,10 +21,11 @@ from broadcasting.broadcasts import (
     send_many,
 )
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
+from broadcasting.dispatching.bursts import LATEST_JOB, Turn
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
-from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, push_all
+from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, SUPERSEDED, push_all
 from broadcasting.dispatching.rendering import Outgoing, render, subject_of
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import JobSkipped, MissingModel, PayloadError
@@ -58,6 +59,8 @@ def render_packed(payload: dict[str, Any]) -> None:
         # This job has waited, and is the one of its kind, already.
         delay=0,
         unique=False,
+        debounce=0,
+        throttle=0,
     )
     outgoing = Outgoing(
         event=event, options=options, except_socket=packed.except_socket, id=packed.id
@@ -110,6 +113,20 @@ def _locked_failed(payload: dict[str, Any], error: Exception) -> None:
     give_up(locked.job, locked.payload, error)
 
 
+def run_latest(payload: dict[str, Any]) -> None:
+    """Do a job that waited, unless a later one of its burst took its turn."""
+    inner = payload["payload"]
+    if Turn(**payload["turn"]).is_last():
+        run(payload["job"], inner)
+        return
+    told = inner.get("payload", inner)
+    tell_skipped(str(told.get("event_label") or told.get("label", "")), told["id"], SUPERSEDED)
+
+
+def _latest_failed(payload: dict[str, Any], error: Exception) -> None:
+    give_up(payload["job"], payload["payload"], error)
+
+
 def _broadcast_failed(payload: dict[str, Any], error: Exception) -> None:
     broadcast = read(payload)
     if broadcast is not None:
@@ -145,4 +162,5 @@ register(JOB, send, asend, _broadcast_failed)
 register(MANY_JOB, send_many, asend_many, _many_failed)
 register(RENDER_JOB, render_packed, failed=_render_failed)
 register(MIDDLEWARE_JOB, run_in_middleware, failed=_middleware_failed)
+register(LATEST_JOB, run_latest, failed=_latest_failed)
 register(LOCKED_JOB, run_locked, failed=_locked_failed)

@@ -66,6 +66,9 @@ class ModelBroadcast(ShouldBroadcast):
     def unique_id(self) -> str:
         return f"{self.action}:{self.instance.pk}"
 
+    def coalesce_key(self) -> str:
+        return self.unique_id()
+
     def _declared(self) -> dict[str, Any]:
         options = type(self)._broadcasting
         fields = options.fields.get("model", ())

@@ -61,6 +61,15 @@ class EventOptions:
     unique_cache: str = DEFAULT_CACHE_ALIAS
     """The alias of ``CACHES`` that holds the lock."""
 
+    debounce: float = 0
+    """Seconds of quiet before the last of a burst leaves; 0: all leave."""
+
+    max_wait: float | None = None
+    """Seconds after which one leaves though there is no quiet; None: ten times ``debounce``."""
+
+    throttle: float = 0
+    """Seconds between two of a kind: the first leaves at once, the last when they are over."""
+
     after_commit: bool = True
     """Whether to wait for the commit of the transaction around the dispatch."""
 
@@ -85,7 +94,18 @@ def options_of(cls: type) -> EventOptions:
         meta = parent.__dict__.get("Meta")
         if isinstance(meta, type):
             values |= _options(parent, meta)
-    return EventOptions(**values)
+    options = EventOptions(**values)
+    if problem := _conflict(options):
+        raise TypeError(f"{cls.__name__}.Meta: {problem}")
+    return options
+
+
+def _conflict(options: EventOptions) -> str | None:
+    if options.debounce and options.throttle:
+        return "debounce and throttle cannot be combined"
+    if (options.debounce or options.throttle) and (options.unique or options.delay):
+        return "debounce and throttle cannot be combined with unique or delay"
+    return None
 
 
 def _options(cls: type, meta: type) -> dict[str, Any]:
@@ -100,7 +120,10 @@ def event_options(place: str, values: Mapping[str, Any], also: Collection[str]) 
 
     ``also``: what else may stand there, for whoever mistyped it.
     """
-    return EventOptions(**{name: _parsed(place, name, v, also) for name, v in values.items()})
+    options = EventOptions(**{name: _parsed(place, name, v, also) for name, v in values.items()})
+    if problem := _conflict(options):
+        raise TypeError(f"{place}: {problem}")
+    return options
 
 
 def _parsed(place: str, name: str, value: Any, also: Collection[str] = ()) -> Any:
@@ -208,6 +231,9 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "unique": (_one_of(True, False, "until_processing"), 'True, False or "until_processing"'),
     "unique_for": (_above_zero, "seconds above 0"),
     "unique_cache": (_of(str), "an alias of CACHES"),
+    "debounce": (_seconds, "a number of seconds"),
+    "max_wait": (_seconds_or_none, "a number of seconds, or None"),
+    "throttle": (_seconds, "a number of seconds"),
     "after_commit": _switch,
     "rescue": (_of(bool, type(None)), "True, False or None"),
     "to_others": _switch,

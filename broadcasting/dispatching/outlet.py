@@ -21,6 +21,7 @@ from broadcasting.dispatching.models import as_they_were, has_unsaved
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.pushing import apush_each, check_delay, push_each, settle, tell
 from broadcasting.dispatching.rendering import Batch, Outgoing, pack, render
+from broadcasting.dispatching.timer import timer
 from broadcasting.dispatching.together import current_block, wait_for_commit
 from broadcasting.queues import get_queue
 
@@ -114,11 +115,13 @@ def _background(batch: Batch) -> None:
 def flush(timeout: float) -> bool:
     """Wait up to ``timeout`` seconds for what was dispatched on running loops to leave.
 
-    Returns whether everything did.
+    What ``debounce`` and ``throttle`` hold back in this process leaves at once. Returns whether
+    everything did.
     """
     ends = time.monotonic() + timeout
     # What a waiting thread hands on may be submitted to the publisher in its turn.
     submitted = bridge.flush(timeout)
+    timer.release()
     return publisher.flush(max(0.0, ends - time.monotonic())) and submitted
 
 

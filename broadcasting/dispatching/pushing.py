@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,10 +13,12 @@ from django.core.exceptions import ImproperlyConfigured
 from broadcasting.broadcasts import JOB, Broadcast, asend, send
 from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
+from broadcasting.dispatching.bursts import LATEST_JOB, Turn, is_paced, take_turn
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.rendering import Batch, has_middleware
+from broadcasting.dispatching.timer import timer
 from broadcasting.exceptions import JobSkipped
 from broadcasting.job_middleware import EventJob, through
 from broadcasting.queues import get_queue
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 
 MIDDLEWARE_JOB: Final = "middleware"
+SUPERSEDED: Final = "superseded: a later one of its burst leaves"
 
 Failure = tuple[Broadcast, Exception]
 
@@ -60,9 +65,13 @@ async def apush_each(batch: Batch) -> list[Failure]:
 async def apush_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
     """See push_one()."""
     options = batch.outgoing.options
-    if options.now:
+    if options.now and not is_paced(options):
         await asend(payload)
-    elif has_middleware(batch.outgoing) or (options.unique and get_queue().leaves_process):
+    elif (
+        has_middleware(batch.outgoing)
+        or is_paced(options)
+        or (options.unique and get_queue().leaves_process)
+    ):
         # Caches and locks are sync; queues that leave block for a moment at most.
         await asyncio.to_thread(push_one, batch, broadcast, job, payload)
     else:
@@ -71,6 +80,39 @@ async def apush_one(batch: Batch, broadcast: Broadcast, job: str, payload: Paylo
 
 def push_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
     """Push one job, or do it ``now``, with all that its event wants around it."""
+    outgoing, queue = batch.outgoing, get_queue()
+    if not is_paced(outgoing.options):
+        _push_at_once(batch, broadcast, job, payload)
+        return
+    turn = take_turn(outgoing.options, broadcast, outgoing.event.coalesce_key())
+    if not turn.delay:
+        timer.drop(turn.key)
+        _push_at_once(batch, broadcast, job, payload)
+    elif queue.leaves_process and queue.supports_delay and not outgoing.options.now:
+        if has_middleware(outgoing):
+            job, payload = MIDDLEWARE_JOB, {"job": job, "payload": payload}
+        waiting = {"turn": turn.to_payload(), "job": job, "payload": payload}
+        queue.push(LATEST_JOB, waiting, replace(batch.job_options, delay=turn.delay))
+    else:
+        late = partial(_push_late, batch, broadcast, job, payload, turn)
+        superseded = partial(tell_skipped, outgoing.label, outgoing.id, SUPERSEDED)
+        if not timer.later(turn.key, turn.delay, late, superseded):
+            _push_at_once(batch, broadcast, job, payload)
+
+
+def _push_late(batch: Batch, broadcast: Broadcast, job: str, payload: Payload, turn: Turn) -> None:
+    if not turn.is_last():
+        tell_skipped(batch.outgoing.label, batch.outgoing.id, SUPERSEDED)
+        return
+    try:
+        _push_at_once(batch, broadcast, job, payload)
+    except Exception as error:
+        # Whoever dispatched it is gone.
+        tell(batch, [(broadcast, error)])
+        settle([(broadcast, error)], rescue=True)
+
+
+def _push_at_once(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
     options = batch.outgoing.options
     if options.now:
         send(payload)
@@ -125,6 +167,8 @@ def check_delay(batch: Batch) -> None:
     options = batch.outgoing.options
     if not options.delay:
         return
+    if is_paced(options):
+        raise ValueError(f"{batch.outgoing.label}: debounce and throttle say when, delay() cannot")
     if options.now:
         raise ValueError(f"{batch.outgoing.label}: now() does not wait, so delay() cannot be kept")
     if not get_queue().supports_delay:

@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import MANY_JOB, Broadcast, asend_many, many, send_many
 from broadcasting.dispatching import bridge
+from broadcasting.dispatching.bursts import is_paced
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.pushing import (
     Failure,
@@ -235,7 +236,8 @@ def _finish(
 def _has_its_own_job(batch: Batch) -> bool:
     outgoing = batch.outgoing
     unique = outgoing.options.unique is not False
-    return unique or batch.packed is not None or has_middleware(outgoing)
+    paced = is_paced(outgoing.options)
+    return unique or paced or batch.packed is not None or has_middleware(outgoing)
 
 
 def _singles(held: Sequence[Batch]) -> Iterator[_Single]:

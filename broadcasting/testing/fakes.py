@@ -18,7 +18,9 @@ from typing import Any, Self, TypeVar, cast
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import bridge
+from broadcasting.dispatching.bursts import is_paced, kind_of
 from broadcasting.dispatching.outlet import Outlet, put_in_front, take_away
 from broadcasting.dispatching.pushing import settle
 from broadcasting.dispatching.rendering import Batch, Outgoing
@@ -82,6 +84,9 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         self._sent: list[Record] = []
         self._waiting: list[_Waiting] = []
         self._mistakes: list[Exception] = []
+        self._held: dict[str, tuple[Outgoing, Broadcast]] = {}
+        # What has left of bursts that Meta.throttle spreads.
+        self._begun: set[str] = set()
         # Connections, with what an outer fake had put in front of them.
         self._watched: dict[BaseDatabaseWrapper, dict[str, Any]] = {}
 
@@ -106,6 +111,17 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
             for waiting in self._waiting:
                 waiting.taken = True
             self._sent, self._waiting, self._mistakes = [], [], []
+            self._held, self._begun = {}, set()
+
+    def flush(self) -> None:
+        """Let the last of each burst leave that ``debounce`` or ``throttle`` holds back.
+
+        Nothing is timed here: it is held until this is called, or the fake ends.
+        """
+        self._settle()
+        with self._lock:
+            self._sent += [record_of(*held) for held in self._held.values()]
+            self._held, self._begun = {}, set()
 
     def takes(self, outgoing: Outgoing) -> bool:
         return self._only is None or isinstance(outgoing.subject, self._only)
@@ -149,7 +165,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
             self._watched = {}
         if error is None:
             # Whatever is ripe is asked now: a mistake in it must not pass unseen.
-            self._settle()
+            self.flush()
 
     def __call__(self, function: F) -> F:
         """Record while ``function`` runs, sync or async."""
@@ -187,9 +203,22 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         connection.savepoint_commit = left  # type: ignore[method-assign]
 
     def _record(self, batch: Batch) -> None:
+        paced = is_paced(batch.outgoing.options)
         with self._lock:
-            self._sent += [record_of(batch.outgoing, b) for b in batch.broadcasts]
+            for broadcast in batch.broadcasts:
+                if not (paced and self._holds(batch.outgoing, broadcast)):
+                    self._sent.append(record_of(batch.outgoing, broadcast))
         settle(batch.refused, rescue=batch.outgoing.rescue)
+
+    def _holds(self, outgoing: Outgoing, broadcast: Broadcast) -> bool:
+        """Hold back one of a burst, in place of the one before; False if it leaves at once."""
+        kind = kind_of(broadcast, outgoing.event.coalesce_key())
+        if outgoing.options.throttle and kind not in self._begun:
+            self._begun.add(kind)
+            return False
+        self._held.pop(kind, None)
+        self._held[kind] = (outgoing, broadcast)
+        return True
 
     def _commit(self, waiting: _Waiting) -> None:
         with self._lock:
