@@ -61,19 +61,14 @@ class Turn:
         return asdict(self)
 
 
-def is_paced(options: EventOptions) -> bool:
-    """Whether events of this kind wait for each other."""
-    return bool(options.debounce or options.throttle)
-
-
-def kind_of(broadcast: Broadcast, key: object) -> str:
+def kind_of(broadcast: Broadcast, key: str) -> str:
     """Return what broadcasts have in common of which only the last is to leave."""
-    parts = [broadcast.event_label, broadcast.name, broadcast.broadcaster, str(key)]
+    parts = [broadcast.event_label, broadcast.name, broadcast.broadcaster, key]
     # Hashed: caches refuse blanks, and names that are long.
     return sha256("\n".join([*parts, *sorted(broadcast.channels)]).encode()).hexdigest()
 
 
-def take_turn(options: EventOptions, broadcast: Broadcast, key: object) -> Turn:
+def take_turn(options: EventOptions, broadcast: Broadcast, key: str) -> Turn:
     """Return the turn of ``broadcast``, taken from whatever of its kind waits. Never raises."""
     name = f"broadcasting:burst:{kind_of(broadcast, key)}"
     token = urandom(16).hex()

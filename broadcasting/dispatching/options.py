@@ -100,10 +100,15 @@ def options_of(cls: type) -> EventOptions:
     return options
 
 
+def is_paced(options: EventOptions) -> bool:
+    """Whether events of this kind wait for each other, and the last one leaves."""
+    return bool(options.debounce or options.throttle)
+
+
 def _conflict(options: EventOptions) -> str | None:
     if options.debounce and options.throttle:
         return "debounce and throttle cannot be combined"
-    if (options.debounce or options.throttle) and (options.unique or options.delay):
+    if is_paced(options) and (options.unique or options.delay):
         return "debounce and throttle cannot be combined with unique or delay"
     return None
 

@@ -121,6 +121,8 @@ def flush(timeout: float) -> bool:
     ends = time.monotonic() + timeout
     # What a waiting thread hands on may be submitted to the publisher in its turn.
     submitted = bridge.flush(timeout)
+    # And the timer may be given something by the publisher.
+    submitted = publisher.flush(max(0.0, ends - time.monotonic())) and submitted
     timer.release()
     return publisher.flush(max(0.0, ends - time.monotonic())) and submitted
 

@@ -13,9 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from broadcasting.broadcasts import JOB, Broadcast, asend, send
 from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
-from broadcasting.dispatching.bursts import LATEST_JOB, Turn, is_paced, take_turn
+from broadcasting.dispatching.bursts import LATEST_JOB, Turn, take_turn
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
+from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.rendering import Batch, has_middleware
 from broadcasting.dispatching.timer import timer
@@ -84,7 +85,7 @@ def push_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> 
     if not is_paced(outgoing.options):
         _push_at_once(batch, broadcast, job, payload)
         return
-    turn = take_turn(outgoing.options, broadcast, outgoing.event.coalesce_key())
+    turn = take_turn(outgoing.options, broadcast, batch.key)
     if not turn.delay:
         timer.drop(turn.key)
         _push_at_once(batch, broadcast, job, payload)
@@ -128,7 +129,7 @@ def _push_at_once(batch: Batch, broadcast: Broadcast, job: str, payload: Payload
     lock = acquire(
         options.unique_cache,
         batch.outgoing.label,
-        str(batch.outgoing.event.unique_id()),
+        batch.key,
         broadcast.broadcaster,
         options.unique_for,
     )

@@ -19,7 +19,7 @@ from broadcasting.channels import Channel, as_channels
 from broadcasting.conf import get_settings
 from broadcasting.dispatching.failures import logger, report
 from broadcasting.dispatching.models import Keys
-from broadcasting.dispatching.options import EventOptions
+from broadcasting.dispatching.options import EventOptions, is_paced
 from broadcasting.dispatching.packing import Packed
 from broadcasting.encoding import encode
 from broadcasting.exceptions import InvalidEventName, PayloadError
@@ -126,6 +126,9 @@ class Batch:
     packed: Packed | None = None
     """The event for a worker to render, in place of the broadcasts."""
 
+    key: str = ""
+    """What tells it apart from others of its class: of which one waits, or the last leaves."""
+
     @property
     def job_options(self) -> JobOptions:
         """How a queue is to run each of the jobs."""
@@ -165,6 +168,8 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
         payload = event.broadcast_with()
         values = outgoing.values if payload is None else payload
         data = encode(values, outgoing.options.fields, outgoing.options.serializer)
+        step = "telling it apart"
+        key = _key_of(outgoing)
     except Exception as error:
         if not outgoing.rescue:
             raise
@@ -191,7 +196,14 @@ def render(outgoing: Outgoing, *, ask: bool = True) -> Batch | None:
             refused.append((broadcast, error))
         else:
             good.append(broadcast)
-    return Batch(outgoing=outgoing, broadcasts=tuple(good), refused=tuple(refused))
+    return Batch(outgoing=outgoing, broadcasts=tuple(good), refused=tuple(refused), key=key)
+
+
+def _key_of(outgoing: Outgoing) -> str:
+    # Now, while a row that is deleted has its key yet.
+    if outgoing.options.unique:
+        return str(outgoing.event.unique_id())
+    return str(outgoing.event.coalesce_key()) if is_paced(outgoing.options) else ""
 
 
 def _by_broadcaster(outgoing: Outgoing, targets: Any) -> ByBroadcaster:
@@ -242,7 +254,7 @@ def pack(outgoing: Outgoing) -> Batch | None:
     try:
         if not outgoing.event.broadcast_when():
             return None
-        event = packed(outgoing.event)
+        event, key = packed(outgoing.event), _key_of(outgoing)
     except Exception as error:
         if not outgoing.rescue:
             raise
@@ -251,6 +263,7 @@ def pack(outgoing: Outgoing) -> Batch | None:
     return Batch(
         outgoing=outgoing,
         broadcasts=(),
+        key=key,
         packed=Packed(
             id=outgoing.id,
             event=event,

@@ -36,6 +36,7 @@ class Timer:
         """Forget everything, as a forked child must: what waits is its parent's to send."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._has_ended = False
         self._works: dict[str, tuple[float, Work, Work]] = {}
         # When to look at a key again, never later than what waits for it; and which look counts.
         self._looks: list[tuple[float, str]] = []
@@ -45,7 +46,7 @@ class Timer:
         """Do ``work`` in ``seconds``, in place of what waits for ``key``.
 
         ``superseded`` is called instead if something else takes its place. False if it cannot wait
-        here: too much does, or the interpreter makes no more threads.
+        here: too much does, or the process ends.
         """
         due = time.monotonic() + seconds
         try:
@@ -54,7 +55,7 @@ class Timer:
             return False
         with self._changed:
             waiting = self._works.get(key)
-            if waiting is None and len(self._works) >= MAX_KEYS:
+            if self._has_ended or (waiting is None and len(self._works) >= MAX_KEYS):
                 return False
             self._works[key] = (due, work, superseded)
             if key not in self._next or due < self._next[key]:
@@ -78,6 +79,12 @@ class Timer:
             self._works, self._looks, self._next = {}, [], {}
         for work in works:
             publisher.submit(work)
+
+    def end(self) -> None:
+        """Hand on at once whatever waits, and hold nothing back any more."""
+        with self._changed:
+            self._has_ended = True
+        self.release()
 
     def _start(self) -> None:
         # These too: a process that ends makes no threads, and there is still work for them.
@@ -123,7 +130,7 @@ class Timer:
 timer = Timer()
 
 # After that of the publisher, which is imported before, and so called before it.
-atexit.register(timer.release)
+atexit.register(timer.end)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=timer.reset)

@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import MANY_JOB, Broadcast, asend_many, many, send_many
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.bursts import is_paced
+from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.pushing import (
     Failure,

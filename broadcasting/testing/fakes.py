@@ -20,7 +20,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.bursts import is_paced, kind_of
+from broadcasting.dispatching.bursts import kind_of
+from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.outlet import Outlet, put_in_front, take_away
 from broadcasting.dispatching.pushing import settle
 from broadcasting.dispatching.rendering import Batch, Outgoing
@@ -206,18 +207,18 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
         paced = is_paced(batch.outgoing.options)
         with self._lock:
             for broadcast in batch.broadcasts:
-                if not (paced and self._holds(batch.outgoing, broadcast)):
+                if not (paced and self._holds(batch, broadcast)):
                     self._sent.append(record_of(batch.outgoing, broadcast))
         settle(batch.refused, rescue=batch.outgoing.rescue)
 
-    def _holds(self, outgoing: Outgoing, broadcast: Broadcast) -> bool:
+    def _holds(self, batch: Batch, broadcast: Broadcast) -> bool:
         """Hold back one of a burst, in place of the one before; False if it leaves at once."""
-        kind = kind_of(broadcast, outgoing.event.coalesce_key())
-        if outgoing.options.throttle and kind not in self._begun:
+        kind = kind_of(broadcast, batch.key)
+        if batch.outgoing.options.throttle and kind not in self._begun:
             self._begun.add(kind)
             return False
         self._held.pop(kind, None)
-        self._held[kind] = (outgoing, broadcast)
+        self._held[kind] = (batch.outgoing, broadcast)
         return True
 
     def _commit(self, waiting: _Waiting) -> None:

@@ -6,14 +6,16 @@ import asyncio
 import json
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from django.core.cache import cache
+from django.db import transaction
 
 import broadcasting
 from broadcasting import ShouldBroadcast
@@ -26,6 +28,7 @@ from broadcasting.signals import broadcast_failed, broadcast_skipped
 from broadcasting.testing import FakeBroadcasts, fake
 from tests.sending.kept import KeptQueue, work
 from tests.sending.test_workers import hearing
+from tests.testapp.models import Order
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = 3600  # a test that waited for it would not end
@@ -181,6 +184,45 @@ def test_a_burst_without_end_is_bounded(outbox: list[Broadcast], monkeypatch: An
     assert numbers(outbox) == [3]
 
 
+class Deleted(ShouldBroadcast):
+    order: Order
+
+    class Meta:
+        fields: ClassVar = {"order": ["id"]}
+        debounce = NEVER
+
+    def broadcast_on(self) -> str:
+        return "orders"
+
+    def coalesce_key(self) -> int:
+        return self.order.pk
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("together", [False, True])
+def test_rows_that_are_deleted_are_told_apart(outbox: list[Broadcast], together: bool) -> None:
+    with broadcasting.batch() if together else nullcontext(), transaction.atomic():
+        for order in [Order.objects.create(), Order.objects.create()]:
+            Deleted(order).dispatch()
+            order.delete()
+    assert flush(5)
+    assert len(outbox) == 2
+
+
+@pytest.mark.parametrize("rescue", [False, True])
+def test_a_key_that_cannot_be_told_is_a_mistake_like_others(
+    outbox: list[Broadcast], caplog: Any, rescue: bool
+) -> None:
+    class Keyless(Moved):
+        def coalesce_key(self) -> str:
+            raise KeyError("nothing of mine")
+
+    Keyless._broadcasting = replace(Keyless._broadcasting, rescue=rescue)
+    with nullcontext() if rescue else pytest.raises(KeyError):
+        Keyless(1).dispatch()
+    assert ("telling it apart failed" in caplog.text) == rescue
+
+
 def test_throttled_ones_leave_first_and_last(outbox: list[Broadcast]) -> None:
     for number in range(10):
         Spread(number).dispatch()
@@ -314,15 +356,21 @@ class Moved(ShouldBroadcast):
     class Meta:
         debounce = 3600
     def broadcast_on(self): return "moves"
-for number in range(50):
-    Moved(number).dispatch()
+import asyncio
+async def on_a_loop():
+    for number in range(50):
+        Moved(number).dispatch()
+{run}
 print("ends", flush=True)
 """
 
 
-def test_a_process_that_ends_sends_what_it_held_back() -> None:
+@pytest.mark.parametrize(
+    "run", ["asyncio.run(on_a_loop())", "for number in range(50): Moved(number).dispatch()"]
+)
+def test_a_process_that_ends_sends_what_it_held_back(run: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
+        [sys.executable, "-c", SCRIPT.replace("{run}", run)],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -330,7 +378,8 @@ def test_a_process_that_ends_sends_what_it_held_back() -> None:
         check=True,
         timeout=60,
     )
-    assert done.stdout.splitlines() == ["ends", '{"number":49}']
+    assert done.stdout.splitlines()[-1] == '{"number":49}'
+    assert done.stderr == ""
 
 
 def test_a_fake_holds_them_until_it_is_told(broadcasts: FakeBroadcasts) -> None:
@@ -383,3 +432,5 @@ def test_a_timer_is_bounded() -> None:
     timer._works = {str(number): (NEVER, int, int) for number in range(MAX_KEYS)}
     assert not timer.later("one more", NEVER, int, int)
     assert timer.later("1", NEVER, int, int)
+    timer.end()
+    assert not timer.later("1", NEVER, int, int)
