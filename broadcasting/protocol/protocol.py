@@ -84,7 +84,6 @@ class Protocol:
         "demanded_at",
         "grants",
         "last_seen",
-        "opened_at",
         "owners",
         "pinged_at",
         "socket_id",
@@ -98,7 +97,6 @@ class Protocol:
         self.demanded_at = now
         """Since when the application waits to be told whose this connection is."""
 
-        self.opened_at = now
         self.grants: dict[str, Grant] = {}
         """Of channels that were joined, those of which is known whose the subscription is."""
 

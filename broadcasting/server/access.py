@@ -40,8 +40,8 @@ class _Revocation(NamedTuple):
     at: int
     """Milliseconds since 1970, by the clock of whoever revoked."""
 
-    heard_at: float
-    """Seconds of this node's clock."""
+    number: int
+    """How many this node had heard with this one. No clock tells what came first so well."""
 
 
 class Access:
@@ -55,6 +55,11 @@ class Access:
             REMEMBERED, node.loop.time
         )
         self._leaving: set[asyncio.Task[None]] = set()
+        self._heard = 0
+
+    def arrive(self, connection: Connection) -> None:
+        """Note which revocations are older than ``connection``."""
+        connection.revocations_before = self._heard
 
     @property
     def forgotten_early(self) -> int:
@@ -151,7 +156,8 @@ class Access:
         return tuple(self._sockets.get((app_id, user_id), ()))
 
     def _remember(self, key: tuple[str, str, str | None, str | None], at: int) -> None:
-        revocation = _Revocation(at or now_ms(), self._node.now())
+        self._heard += 1
+        revocation = _Revocation(at or now_ms(), self._heard)
         self._revoked.put(key, revocation, self._node.settings.revocation_ttl)
 
     def _is_older(
@@ -159,8 +165,8 @@ class Access:
     ) -> bool:
         """Whether the socket was there already when one of these was revoked."""
         found = [self._revoked.get(key) for key in keys]
-        opened_at = connection.protocol.opened_at
-        return any(one is not None and opened_at <= one[0].heard_at for one in found)
+        before = connection.revocations_before
+        return any(one is not None and before < one[0].number for one in found)
 
     def _holds(self, connection: Connection, user_id: str, channel: str) -> bool:
         protocol = connection.protocol

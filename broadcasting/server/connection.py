@@ -71,6 +71,7 @@ class Connection:
         "closing_since",
         "control",
         "protocol",
+        "revocations_before",
         "socket_id",
     )
 
@@ -87,6 +88,9 @@ class Connection:
         self.protocol = protocol
         self.socket_id = protocol.socket_id
         self.control = control
+        self.revocations_before = 0
+        """How many its node had heard when it came; newer ones count for its answers."""
+
         self.closing = False
         """Whether a close was sent or decided; nothing is sent any more."""
 

@@ -128,6 +128,7 @@ class Node:
         """Take ``connection`` in and greet it."""
         application = connection.protocol.application
         self.connections[connection.socket_id] = connection
+        self.access.arrive(connection)
         self._per_application[application.id] = self._per_application.get(application.id, 0) + 1
         await self.registry.connect(application.id, connection.socket_id)
         self.counters.opened += 1

@@ -40,7 +40,6 @@ def ask(one: Connection, channel: str = CHANNEL, **known: Any) -> Subscribe:
 async def arrive(node: Node, socket_id: str = "1.1") -> tuple[Connection, FakeSocket]:
     socket = FakeSocket()
     one = connection(socket, socket_id)
-    one.protocol.opened_at = node.now()
     await node.connect(one)
     return one, socket
 
@@ -124,7 +123,6 @@ async def test_an_answer_without_a_time_needs_a_new_socket():
             await handle(node, one, undated)
     node.access.forget(one)
     newer, _ = await arrive(node, "2.2")
-    newer.protocol.opened_at = node.now() + 1
     await handle(node, newer, ask(newer, user_id="7"))
     assert hears(node) == 1
 
