@@ -1,18 +1,15 @@
 // Pages for pytest: Echo and pusher-js as they come from npm, driven over stdin and stdout.
 //
-// One JSON object a line. In: {id, do, page?, ...}. Out: {id, result} or {id, failure} for each
-// of them, and {page, event, ...} for whatever a page comes to know by itself. It decides
-// nothing and judges nothing; that is the business of the tests.
+// What is said is told in lines.mjs. It decides nothing and judges nothing; that is the
+// business of the tests.
 
-import { createInterface } from "node:readline";
 import Echo from "laravel-echo";
 import Pusher from "pusher-js";
 import PusherServer from "pusher";
 import nacl from "tweetnacl";
 import { Client, follow, verbs as clientVerbs } from "./client.mjs";
+import { followMembers, pageVerbs, pages, say, serve } from "./lines.mjs";
 
-const pages = new Map();
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const teller = (page) => (event, facts) => say({ page, event, at: performance.now(), ...facts });
 
 /** One browser tab: an Echo and the channels it joined. */
@@ -41,9 +38,7 @@ class Page {
     channel.subscribed(() => this.tell("subscribed", { kind, name }));
     channel.error((error) => this.tell("refused", { kind, name, error }));
     if (kind === "join") {
-      channel.here((members) => this.tell("here", { name, members }));
-      channel.joining((member) => this.tell("joining", { name, member }));
-      channel.leaving((member) => this.tell("leaving", { name, member }));
+      followMembers(this, channel, name);
     }
   }
 
@@ -55,6 +50,7 @@ class Page {
 
 const verbs = {
   ...clientVerbs,
+  ...pageVerbs,
 
   openClient({ page, ...how }) {
     pages.set(page, new Client(teller(page), how));
@@ -121,23 +117,8 @@ const verbs = {
     });
   },
 
-  socketId(_, page) {
-    return page.echo.socketId();
-  },
-
   status(_, page) {
     return page.echo.connectionStatus();
-  },
-
-  async post({ url, body }, page) {
-    const headers = { "Content-Type": "application/json", "X-Socket-ID": page.echo.socketId() };
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
-    return { status: answer.status, body: await answer.json() };
-  },
-
-  close({ page: name }, page) {
-    page?.close();
-    pages.delete(name);
   },
 
   // The server library of npm, one method a call.
@@ -151,11 +132,5 @@ const verbs = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, ...message } = JSON.parse(line);
-  Promise.resolve()
-    .then(() => verbs[message.do](message, pages.get(message.page)))
-    .then((result) => say({ id, result: result ?? null }))
-    .catch((error) => say({ id, failure: String(error.stack ?? error) }));
-}
+await serve(verbs);
 process.exit(0);

@@ -1,14 +1,8 @@
 // Pages for pytest, as tests/node/harness.mjs has them, with Echo over Socket.IO.
-//
-// One JSON object a line. In: {id, do, page?, ...}. Out: {id, result} or {id, failure} for each
-// of them, and {page, event, ...} for whatever a page comes to know by itself.
 
-import { createInterface } from "node:readline";
 import Echo from "laravel-echo";
 import io from "socket.io-client";
-
-const pages = new Map();
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+import { followMembers, pageVerbs, pages, say, serve } from "../../node/lines.mjs";
 
 /** One browser tab. */
 class Page {
@@ -30,6 +24,8 @@ class Page {
 }
 
 const verbs = {
+  ...pageVerbs,
+
   open({ page, options }) {
     pages.set(page, new Page(page, options));
   },
@@ -37,9 +33,7 @@ const verbs = {
   join({ kind, name }, page) {
     const channel = page.echo[kind](name);
     if (kind === "join") {
-      channel.here((members) => page.tell("here", { name, members }));
-      channel.joining((member) => page.tell("joining", { name, member }));
-      channel.leaving((member) => page.tell("leaving", { name, member }));
+      followMembers(page, channel, name);
     }
   },
 
@@ -58,28 +52,7 @@ const verbs = {
   leave({ name }, page) {
     page.echo.leave(name);
   },
-
-  socketId(_, page) {
-    return page.echo.socketId();
-  },
-
-  async post({ url, body }, page) {
-    const headers = { "Content-Type": "application/json", "X-Socket-ID": page.echo.socketId() };
-    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
-    return { status: answer.status, body: await answer.json() };
-  },
-
-  close({ page: name }, page) {
-    page?.close();
-    pages.delete(name);
-  },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, ...message } = JSON.parse(line);
-  Promise.resolve()
-    .then(() => verbs[message.do](message, pages.get(message.page)))
-    .then((result) => say({ id, result: result ?? null }))
-    .catch((error) => say({ id, failure: String(error.stack ?? error) }));
-}
+await serve(verbs);
 process.exit(0);
