@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+import time
+from typing import Any
+
+import pytest
 
 from broadcasting.backplanes.base import BaseBackplane
 from broadcasting.backplanes.envelope import Envelope
+from broadcasting.backplanes.remote import RemoteBackplane
+from broadcasting.exceptions import BackplaneUnavailable
+
+GRACE = 0.5
+"""Seconds that a busy machine may add to a timeout."""
 
 ENVELOPE = Envelope(
     app_id="app", channel="private-a=@,.;_-b", frame='{"event":"é"}', except_socket="1.2"
@@ -82,3 +93,90 @@ class BackplaneContract:
         assert await here.next() == ENVELOPE
         assert gone.queue.empty()
         await node.close()
+
+
+class RemoteContract(BackplaneContract):
+    """What those promise that have a server elsewhere. Write ``inject`` as well."""
+
+    async def make(self) -> RemoteBackplane:
+        raise NotImplementedError
+
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        """Publish ``text`` as it is, where envelopes for the channel travel."""
+        raise NotImplementedError
+
+    async def test_a_channel_that_was_left_is_silent_until_it_is_joined_again(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "left")
+        await node.join("app", "kept")
+        await node.leave("app", "left")
+        await backplane.apublish(Envelope(app_id="app", channel="left", frame="no"))
+        await backplane.apublish(Envelope(app_id="app", channel="kept", frame="yes"))
+        assert (await inbox.next()).frame == "yes"
+        await node.join("app", "left")
+        await backplane.apublish(Envelope(app_id="app", channel="left", frame="again"))
+        assert (await inbox.next()).frame == "again"
+        await node.close()
+
+    async def test_an_envelope_of_another_version_is_counted_and_skipped(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "c")
+        for text in ('{"v":2,"app_id":"app","channel":"c","frame":"{}"}', "nonsense"):
+            await self.inject(backplane, "app", "c", text)
+        await backplane.apublish(Envelope(app_id="app", channel="c", frame="good"))
+        assert (await inbox.next()).frame == "good"
+        assert backplane.unreadable == 2
+        await node.close()
+
+    async def test_any_loop_may_publish(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+        await asyncio.to_thread(lambda: asyncio.run(backplane.apublish(ENVELOPE)))
+        assert await inbox.next() == ENVELOPE
+        await node.close()
+
+
+async def published(backplane: BaseBackplane, envelope: Envelope = ENVELOPE) -> None:
+    """Publish as soon as the server takes it."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await asyncio.to_thread(backplane.publish, envelope)
+            except BackplaneUnavailable:
+                await asyncio.sleep(0.05)  # until the next probe is due
+            else:
+                return
+
+
+async def check_a_frozen_server(backplane: BaseBackplane, pid: int) -> None:
+    """A publisher is held for the timeout, in either colour, and delivery resumes."""
+    inbox = Inbox()
+    node = backplane.connect(inbox)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    await asyncio.to_thread(backplane.publish, ENVELOPE)
+    assert await inbox.next() == ENVELOPE
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for publish in (lambda e: asyncio.to_thread(backplane.publish, e), backplane.apublish):
+            started = time.monotonic()
+            with pytest.raises(BackplaneUnavailable):
+                await publish(ENVELOPE)
+            assert time.monotonic() - started < 0.25 + GRACE
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await published(backplane)
+    assert await inbox.next() == ENVELOPE
+    await node.close()
+
+
+def check_a_refused_server(backplane: BaseBackplane) -> str:
+    """One bounded try, then nothing until the next probe; return what was said."""
+    for limit in (0.25 + GRACE, 0.05):
+        started = time.monotonic()
+        with pytest.raises(BackplaneUnavailable) as refused:
+            backplane.publish(ENVELOPE)
+        assert time.monotonic() - started < limit
+    return str(refused.value)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,14 +12,21 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from broadcasting.backplanes.channel_layer import ChannelLayerBackplane, group_name
-from broadcasting.backplanes.envelope import Envelope, encode
+from broadcasting.backplanes.envelope import encode
 from broadcasting.exceptions import BackplaneUnavailable
-from tests.backplanes.contract import ENVELOPE, BackplaneContract, Inbox
+from tests.backplanes.contract import (
+    ENVELOPE,
+    GRACE,
+    BackplaneContract,
+    Inbox,
+    RemoteContract,
+    check_a_frozen_server,
+    check_a_refused_server,
+)
 from tests.conftest import Valkey
 
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
-GRACE = 0.5
 
 
 def layers(url: str, backend: str = PUBSUB, **config: Any) -> override_settings:
@@ -43,34 +48,13 @@ def core(valkey: Valkey) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("pubsub")
-class TestPubSub(BackplaneContract):
+class TestPubSub(RemoteContract):
     async def make(self) -> ChannelLayerBackplane:
         return ChannelLayerBackplane({})
 
-    async def test_a_channel_that_was_left_is_silent(self):
-        backplane, inbox = await self.make(), Inbox()
-        node = backplane.connect(inbox)
-        await node.join("app", "left")
-        await node.join("app", "kept")
-        await node.leave("app", "left")
-        await backplane.apublish(Envelope(app_id="app", channel="left", frame="no"))
-        await backplane.apublish(Envelope(app_id="app", channel="kept", frame="yes"))
-        assert (await inbox.next()).frame == "yes"
-        await node.close()
-
-    async def test_an_envelope_of_another_version_is_counted_and_skipped(self):
-        backplane, inbox = await self.make(), Inbox()
-        node = backplane.connect(inbox)
-        await node.join("app", "c")
-        group = group_name("app", "c")
-        for text in ('{"v":2,"app_id":"app","channel":"c","frame":"{}"}', "nonsense"):
-            await backplane.layer.group_send(
-                group, {"type": "broadcasting.envelope", "envelope": text}
-            )
-        await backplane.apublish(Envelope(app_id="app", channel="c", frame="good"))
-        assert (await inbox.next()).frame == "good"
-        assert backplane.unreadable == 2
-        await node.close()
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        message = {"type": "broadcasting.envelope", "envelope": text}
+        await backplane.layer.group_send(group_name(app_id, channel), message)
 
 
 @pytest.mark.usefixtures("core")
@@ -90,54 +74,16 @@ def test_a_missing_alias_is_named():
         ChannelLayerBackplane({"alias": "nope"}).publish(ENVELOPE)
 
 
-@pytest.mark.usefixtures("pubsub")
-async def test_from_a_running_loop_that_holds_no_node_it_goes_through_the_background():
-    backplane, inbox = ChannelLayerBackplane({}), Inbox()
-    node = backplane.connect(inbox)
-    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
-    await asyncio.to_thread(lambda: asyncio.run(backplane.apublish(ENVELOPE)))
-    assert await inbox.next() == ENVELOPE
-    await node.close()
-
-
 def test_a_refused_server_costs_one_bounded_try_then_nothing(tmp_path):
     with layers(f"unix://{tmp_path}/nobody"):
-        backplane = ChannelLayerBackplane({"retry_delay": 30})
-        for limit in (0.25 + GRACE, 0.05):
-            started = time.monotonic()
-            with pytest.raises(BackplaneUnavailable):
-                backplane.publish(ENVELOPE)
-            assert time.monotonic() - started < limit
+        check_a_refused_server(ChannelLayerBackplane({"retry_delay": 30}))
 
 
 async def test_a_frozen_server_holds_a_publisher_for_the_timeout_and_delivery_resumes(
     own_valkey: Valkey,
 ):
     with layers(own_valkey.url):
-        backplane, inbox = ChannelLayerBackplane({"retry_delay": 0.1}), Inbox()
-        node = backplane.connect(inbox)
-        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
-        await asyncio.to_thread(backplane.publish, ENVELOPE)
-        assert await inbox.next() == ENVELOPE
-        pid = own_valkey.pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            started = time.monotonic()
-            with pytest.raises(BackplaneUnavailable):
-                await asyncio.to_thread(backplane.publish, ENVELOPE)
-            assert time.monotonic() - started < 0.25 + GRACE
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    await asyncio.to_thread(backplane.publish, ENVELOPE)
-                except BackplaneUnavailable:
-                    await asyncio.sleep(0.05)  # until the next probe is due
-                else:
-                    break
-        assert await inbox.next() == ENVELOPE
-        await node.close()
+        await check_a_frozen_server(ChannelLayerBackplane({"retry_delay": 0.1}), own_valkey.pid)
 
 
 class HangingLayer:
