@@ -13,7 +13,7 @@ from broadcasting.lazy import lazy_face
 
 if TYPE_CHECKING:
     from broadcasting.anonymous import on, presence, private
-    from broadcasting.authorization import ChannelRoute, channel, user_resolver
+    from broadcasting.authorization import ChannelRoute, bind, channel, user_resolver
     from broadcasting.broadcastable import (
         BroadcastsEvents,
         ModelBroadcast,
@@ -63,6 +63,7 @@ __all__ = [
     "anotify_on",
     "arevoke",
     "batch",
+    "bind",
     "broadcast",
     "broadcast_updated",
     "broadcasts_events",
@@ -100,6 +101,7 @@ _HOMES = {
     "anotify_on": "broadcasting.notifications",
     "arevoke": "broadcasting.revocation",
     "batch": "broadcasting.dispatching",
+    "bind": "broadcasting.authorization",
     "broadcast": "broadcasting.dispatching",
     "broadcast_updated": "broadcasting.broadcastable",
     "broadcasts_events": "broadcasting.broadcastable",

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 def name_of(called: object) -> str:
     """Return the dotted path of a function or class, or of the class of any other object."""
     named: Any = called if hasattr(called, "__qualname__") else type(called)
-    return f"{named.__module__}.{named.__qualname__}"
+    # Methods of built-in types belong to no module.
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else str(named.__qualname__)
 
 
 def unknown_keys(entry: Mapping[Any, Any], known: Collection[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from django.test import override_settings
 from django.urls import include, path
 
 from broadcasting import conf, testing
-from broadcasting.authorization import resolver, routes
+from broadcasting.authorization import finders, resolver, routes
 from broadcasting.client_events import handlers
 from tests.testapp.models import Order
 
@@ -76,7 +76,13 @@ def shop(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
     monkeypatch.setitem(sys.modules, "shop.models", models)
     monkeypatch.setenv("BROADCASTING_SECRET", "a secret of more than sixteen characters")
-    with routes.isolated(), resolver.isolated(), handlers.isolated(), testing.fake():
+    with (
+        routes.isolated(),
+        finders.isolated(),
+        resolver.isolated(),
+        handlers.isolated(),
+        testing.fake(),
+    ):
         yield {
             "__name__": "shop.page",
             "Order": Order,

@@ -5,6 +5,7 @@ Knows nothing of sockets: the server only verifies what was signed here.
 """
 
 from broadcasting.authorization.decisions import aauthorize, authorize
+from broadcasting.authorization.finders import bind, finders
 from broadcasting.authorization.guards import Identity
 from broadcasting.authorization.outcomes import Decision, Identification, Outcome
 from broadcasting.authorization.rules import ChannelRoute, channel, routes
@@ -19,7 +20,9 @@ __all__ = [
     "aauthorize",
     "aidentify",
     "authorize",
+    "bind",
     "channel",
+    "finders",
     "identify",
     "resolver",
     "routes",

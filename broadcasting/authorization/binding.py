@@ -19,7 +19,10 @@ from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.db import models
+from django.http import Http404
 
+from broadcasting.authorization.finders import finders
+from broadcasting.authorization.guards import settle
 from broadcasting.authorization.outcomes import Refused
 from broadcasting.authorization.patterns import Pattern, Placeholder
 
@@ -84,7 +87,7 @@ def make_plan(rule: Callable[..., Any], pattern: Pattern) -> Plan:
             continue
         try:
             annotation = _EMPTY if known is None else _resolve(known.annotation, rule)
-            converts[name] = _converter(placeholder, annotation)
+            converts[name] = _bound(placeholder, annotation)
         except _Unusable as error:
             plan.problems.append(str(error))
     plan.converts = converts
@@ -145,6 +148,50 @@ def _resolve(annotation: Any, rule: Callable[..., Any]) -> Any:
         if len(members) == 1:
             return members[0]
     return annotation
+
+
+def _bound(placeholder: Placeholder, annotation: Any) -> Convert:
+    """Return what asks the project's own finder first, and then the annotation."""
+    name = placeholder.name
+    if placeholder.field is not None:
+        return _converter(placeholder, annotation)
+    try:
+        convert = _converter(placeholder, annotation)
+    except _Unusable:
+        # Any annotation will do for what a finder returns.
+        if finders.get(name) is None:
+            raise
+        convert = _as_it_is
+
+    def find(value: Any) -> Any:
+        # Late: a finder that was bound after the first question counts too.
+        finder = finders.get(name)
+        if finder is None:
+            return convert(value)
+        try:
+            found = settle(finder(value))
+        except (ObjectDoesNotExist, Http404):
+            found = None
+        except (ValueError, OverflowError, ValidationError) as error:
+            raise Refused(f"{name}={str(value)!r} does not fit: {error}") from error
+        if found is None:
+            raise Refused(f"nothing is bound to {name}={str(value)!r}")
+        if found is value:
+            return convert(value)
+        return _of_model(name, annotation, found)
+
+    return find
+
+
+def _of_model(name: str, annotation: Any, found: Any) -> Any:
+    """Return ``found``, which a rule that expects a row must not mistake for one."""
+    expected = isinstance(annotation, type) and issubclass(annotation, models.Model)
+    if expected and not isinstance(found, annotation):
+        raise TypeError(
+            f"the finder of {{{name}}} returned a {type(found).__name__}, where the rule"
+            f" expects {annotation._meta.label}"
+        )
+    return found
 
 
 def _converter(placeholder: Placeholder, annotation: Any) -> Convert:

@@ -13,6 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
+from broadcasting.authorization.finders import finders
 from broadcasting.authorization.guards import SESSION, Guard, find_guard
 from broadcasting.authorization.patterns import InvalidPattern
 from broadcasting.authorization.rules import routes
@@ -27,7 +28,7 @@ _BRACES = re.compile(r"\{[^{}]*\}")
 @register("broadcasting")
 def check_rules(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """E011, E013, E014 and W013: rules that cannot work, or not as they read."""
-    return [*_duplicates(), *_patterns(), *_signatures(), *_resolver(), *_guards()]
+    return [*_duplicates(), *_finders(), *_patterns(), *_signatures(), *_resolver(), *_guards()]
 
 
 @register("broadcasting")
@@ -77,6 +78,16 @@ def _duplicates() -> Iterator[CheckMessage]:
             f"The channel pattern {later.text!r} is registered twice:"
             f" by {earlier.name} and by {later.name}.",
             hint="Keep one, or give them different kinds=.",
+            id="broadcasting.E011",
+        )
+
+
+def _finders() -> Iterator[CheckMessage]:
+    for name, earlier, later in finders.duplicates:
+        yield Error(
+            f"The placeholder {{{name}}} is bound twice: to {name_of(earlier)} and to"
+            f" {name_of(later)}.",
+            hint="Keep one; the last one bound is asked.",
             id="broadcasting.E011",
         )
 

@@ -7,7 +7,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from broadcasting.authorization import resolver, routes
+from broadcasting.authorization import finders, resolver, routes
+from broadcasting.authorization.finders import Finders
 from broadcasting.authorization.rules import Routes
 from broadcasting.authorization.users import UserResolver
 
@@ -18,6 +19,13 @@ Ask = Callable[..., Any]
 def rules() -> Iterator[Routes]:
     """No rule but those that the test registers."""
     with routes.isolated() as empty:
+        yield empty
+
+
+@pytest.fixture
+def finding() -> Iterator[Finders]:
+    """No finder but those that the test binds."""
+    with finders.isolated() as empty:
         yield empty
 
 
