@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,11 @@ from django.http import HttpRequest
 from broadcasting.authorization.binding import Plan, make_plan
 from broadcasting.authorization.guards import Guard
 from broadcasting.authorization.patterns import InvalidPattern, Pattern, compile_pattern
+from broadcasting.authorization.permissions import (
+    permission_names,
+    permission_problems,
+    require,
+)
 from broadcasting.protocol.names import ChannelKind
 from broadcasting.wording import name_of
 
@@ -57,12 +63,14 @@ class Route:
         guards: Sequence[Guard] | None = None,
         kinds: frozenset[ChannelKind] = frozenset(_KINDS.values()),
         allow_anonymous: bool = False,
+        permissions: Sequence[str] = (),
     ) -> None:
         self.text = pattern
         self.handler = handler
         self.guards = guards
         self.kinds = kinds
         self.allow_anonymous = allow_anonymous
+        self.permissions = permissions
 
     def __repr__(self) -> str:
         return f"<Route {self.text!r} -> {self.name}>"
@@ -81,13 +89,19 @@ class Route:
     @cached_property
     def plan(self) -> Plan:
         """How the rule is called. Raises InvalidPattern."""
-        if not inspect.isclass(self.handler):
-            return make_plan(self.handler, self.pattern)
-        # Bound, so that "self" is no parameter of the rule.
-        join = getattr(object.__new__(self.handler), "join", None)
-        if not callable(join):
+        rule = self._rule
+        if not callable(rule):
             return Plan(problems=["the class has no join method"])
-        return make_plan(join, self.pattern)
+        plan = make_plan(rule, self.pattern)
+        plan.problems += permission_problems(self.permissions)
+        return plan
+
+    @cached_property
+    def _rule(self) -> Any:
+        if not inspect.isclass(self.handler):
+            return self.handler
+        # Bound, so that "self" is no parameter of the rule.
+        return getattr(object.__new__(self.handler), "join", None)
 
     def match(self, name: str) -> dict[str, Any] | None:
         """Return the placeholders' values in ``name`` (without prefix), or None."""
@@ -100,12 +114,15 @@ class Route:
         """Return what the rule says, possibly an awaitable.
 
         ``special``: the ``request``, ``channel`` and ``socket_id`` of the question. Raises
-        Refused for a value that does not fit, ImproperlyConfigured for a rule that cannot
-        be called.
+        Refused for a value that does not fit or a permission that is missing,
+        ImproperlyConfigured for a rule that cannot be called.
         """
         if self.plan.problems:
             raise ImproperlyConfigured(f"{self.name}: {'; '.join(self.plan.problems)}")
         args, named = self.plan.bind(values, user, special)
+        if self.permissions:
+            bound = [named[name] for name in values]
+            require(self.permissions, user, bound, is_async=iscoroutinefunction(self._rule))
         if not inspect.isclass(self.handler):
             return self.handler(*args, **named)
         instance: Any = self.handler()
@@ -162,6 +179,7 @@ def channel(
     guards: Guard | Iterable[Guard] | None = None,
     kinds: str | Iterable[str] | None = None,
     allow_anonymous: bool = False,
+    perm: str | Iterable[str] | None = None,
 ) -> Callable[[_Handler], _Handler]:
     """Register the decorated function or ChannelRoute class as the rule of ``pattern``.
 
@@ -169,6 +187,8 @@ def channel(
     ``guards``: who finds the user, in order, instead of ``AUTHORIZATION.GUARDS``.
     ``kinds``: the kinds of channel it decides about, of ``private``, ``presence`` and
     ``encrypted``; all of them if left out. ``allow_anonymous``: guests are asked about too.
+    ``perm``: a permission of Django's, or several, without which the user is refused before
+    the rule is asked.
 
     The rule returns False to refuse, another falsy value to let the next matching rule
     decide, anything truthy to allow; for a presence channel a dict of what the others see. What
@@ -191,6 +211,7 @@ def channel(
                 guards=_guards(guards),
                 kinds=_kind_set(kinds),
                 allow_anonymous=allow_anonymous,
+                permissions=permission_names(perm),
             )
         )
         return handler
