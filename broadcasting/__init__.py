@@ -13,7 +13,15 @@ from broadcasting.lazy import lazy_face
 
 if TYPE_CHECKING:
     from broadcasting.anonymous import on, presence, private
-    from broadcasting.authorization import ChannelRoute, bind, channel, user_resolver
+    from broadcasting.authorization import (
+        ChannelRoute,
+        bind,
+        channel,
+        include,
+        reverse,
+        route,
+        user_resolver,
+    )
     from broadcasting.broadcastable import (
         BroadcastsEvents,
         ModelBroadcast,
@@ -70,6 +78,7 @@ __all__ = [
     "channel",
     "current_socket_id",
     "disconnect",
+    "include",
     "muted",
     "notify",
     "notify_on",
@@ -77,7 +86,9 @@ __all__ = [
     "on_client_event",
     "presence",
     "private",
+    "reverse",
     "revoke",
+    "route",
     "user_resolver",
 ]
 
@@ -108,6 +119,7 @@ _HOMES = {
     "channel": "broadcasting.authorization",
     "current_socket_id": "broadcasting.middleware",
     "disconnect": "broadcasting.revocation",
+    "include": "broadcasting.authorization",
     "muted": "broadcasting.dispatching",
     "notify": "broadcasting.notifications",
     "notify_on": "broadcasting.notifications",
@@ -115,7 +127,9 @@ _HOMES = {
     "on_client_event": "broadcasting.client_events",
     "presence": "broadcasting.anonymous",
     "private": "broadcasting.anonymous",
+    "reverse": "broadcasting.authorization",
     "revoke": "broadcasting.revocation",
+    "route": "broadcasting.authorization",
     "user_resolver": "broadcasting.authorization",
 }
 

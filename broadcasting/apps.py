@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.utils.module_loading import autodiscover_modules
 
@@ -24,15 +26,18 @@ class BroadcastingConfig(AppConfig):
         import_module("broadcasting.workers")
         import_module("broadcasting.webhooks.jobs")
         import_module("broadcasting.revocation.occasions").watch()
-        discover("channels")
+        import_module("broadcasting.authorization.lists").register_lists(discover("channels"))
         discover("events")
 
 
-def discover(name: str) -> None:
-    """Import the module ``name`` of every installed app and of the project's own package."""
+def discover(name: str) -> list[ModuleType]:
+    """Return the module ``name`` of every installed app and of the project's own package."""
     autodiscover_modules(name)
+    paths = [f"{config.name}.{name}" for config in apps.get_app_configs()]
     package = str(getattr(django_settings, "ROOT_URLCONF", "")).rpartition(".")[0]
     # A root URLconf without a package stands beside manage.py, where "channels" is Django
     # Channels itself.
     if package and find_spec(f"{package}.{name}") is not None:
-        import_module(f"{package}.{name}")
+        import_module(path := f"{package}.{name}")
+        paths.append(path)
+    return [sys.modules[path] for path in dict.fromkeys(paths) if path in sys.modules]

@@ -13,6 +13,7 @@
      +- JobSkipped                 an event that its middleware dropped
      +- AutocommitOff              no transaction tells when an event may be sent
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
+     +- NoSuchRoute                no channel rule has this name, or not with these values
      +- InvalidEventName           an event name that is empty, reserved or too long
      +- PayloadError               a payload that cannot be encoded, with its path
      +- MissingModel               a row that a worker was to fetch again is gone
@@ -100,6 +101,10 @@ class InvalidChannelName(BroadcastingError, ValueError):
 
     What follows ``#server-to-user-`` is a user id instead: 1-128 characters.
     """
+
+
+class NoSuchRoute(BroadcastingError, LookupError):
+    """No channel rule has the name that reverse() was given, or it does not take the values."""
 
 
 class InvalidEventName(BroadcastingError, ValueError):

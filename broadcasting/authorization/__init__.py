@@ -7,8 +7,11 @@ Knows nothing of sockets: the server only verifies what was signed here.
 from broadcasting.authorization.decisions import aauthorize, authorize
 from broadcasting.authorization.finders import bind, finders
 from broadcasting.authorization.guards import Identity
+from broadcasting.authorization.lists import include, route
 from broadcasting.authorization.outcomes import Decision, Identification, Outcome
-from broadcasting.authorization.rules import ChannelRoute, channel, routes
+from broadcasting.authorization.reversing import reverse
+from broadcasting.authorization.rule import ChannelRoute
+from broadcasting.authorization.rules import channel, routes
 from broadcasting.authorization.users import aidentify, identify, resolver, user_resolver
 
 __all__ = [
@@ -24,7 +27,10 @@ __all__ = [
     "channel",
     "finders",
     "identify",
+    "include",
     "resolver",
+    "reverse",
+    "route",
     "routes",
     "user_resolver",
 ]

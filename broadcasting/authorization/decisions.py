@@ -28,7 +28,8 @@ from broadcasting.authorization.defaults import default_routes
 from broadcasting.authorization.dialects import Admission, Dialect, find_dialect
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
-from broadcasting.authorization.rules import Route, routes
+from broadcasting.authorization.rule import Route
+from broadcasting.authorization.rules import routes
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol.names import (

@@ -13,7 +13,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 
-from broadcasting.authorization.rules import Route
+from broadcasting.authorization.rule import Route
 from broadcasting.channels import own_name
 from broadcasting.conf import get_settings
 from broadcasting.protocol.names import ChannelKind

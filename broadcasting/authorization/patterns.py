@@ -68,6 +68,12 @@ class Pattern:
                 return None
         return values
 
+    def fill(self, texts: Mapping[str, str]) -> str:
+        """Return the name with ``texts`` in the place of its placeholders; checks nothing."""
+        parts = _BRACES.split(self.text)
+        parts[1::2] = [texts[name] for name in self.placeholders]
+        return "".join(parts)
+
 
 def compile_pattern(text: str) -> Pattern:
     """Return the pattern that ``text`` describes; raise InvalidPattern."""

@@ -6,13 +6,15 @@ another question to them, whose yes must not open every row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import Parameter, Signature
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_backends
 from django.db.models import Model
 
+from broadcasting.authorization.finders import finders
 from broadcasting.authorization.guards import settle
 from broadcasting.authorization.outcomes import Refused
 
@@ -28,6 +30,31 @@ _ANSWERS = (
     "_get_permissions",
     "_aget_permissions",
 )
+
+
+class PermissionRule:
+    """The rule of those who write none: the permissions alone decide.
+
+    ``rows``: the models that its placeholders stand for, by name.
+    """
+
+    def __init__(self, permissions: Sequence[str], rows: Mapping[str, type[Model]]) -> None:
+        self.name = f"the permission {' and '.join(map(str, permissions))}"
+        self._rows = rows
+        by_name = Parameter("values", Parameter.VAR_KEYWORD)
+        named = [Parameter(n, Parameter.KEYWORD_ONLY, annotation=m) for n, m in rows.items()]
+        self.__signature__ = Signature([*named, by_name])
+
+    def __call__(self, **values: Any) -> bool:
+        return True
+
+    def problems(self, placeholders: Iterable[str]) -> list[str]:
+        """Return a sentence for each placeholder that would let anything through."""
+        return [
+            f"nothing says what {{{name}}} stands for; bind() it, or write a rule that does"
+            for name in placeholders
+            if name not in self._rows and finders.get(name) is None
+        ]
 
 
 def permission_names(perm: str | Iterable[str] | None) -> Sequence[str]:

@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from broadcasting.authorization.finders import finders
 from broadcasting.authorization.guards import SESSION, Guard, find_guard
 from broadcasting.authorization.patterns import InvalidPattern
+from broadcasting.authorization.rule import Route
 from broadcasting.authorization.rules import routes
 from broadcasting.authorization.users import resolver
 from broadcasting.conf import get_settings
@@ -28,7 +29,15 @@ _BRACES = re.compile(r"\{[^{}]*\}")
 @register("broadcasting")
 def check_rules(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """E011, E013, E014 and W013: rules that cannot work, or not as they read."""
-    return [*_duplicates(), *_finders(), *_patterns(), *_signatures(), *_resolver(), *_guards()]
+    return [
+        *_duplicates(),
+        *_names(),
+        *_finders(),
+        *_patterns(),
+        *_signatures(),
+        *_resolver(),
+        *_guards(),
+    ]
 
 
 @register("broadcasting")
@@ -78,6 +87,19 @@ def _duplicates() -> Iterator[CheckMessage]:
             f"The channel pattern {later.text!r} is registered twice:"
             f" by {earlier.name} and by {later.name}.",
             hint="Keep one, or give them different kinds=.",
+            id="broadcasting.E011",
+        )
+
+
+def _names() -> Iterator[CheckMessage]:
+    known: dict[str, Route] = {}
+    for route in routes:
+        name = route.reverse_name
+        if name is None or (earlier := known.setdefault(name, route)) is route:
+            continue
+        yield Error(
+            f"Two channel rules are called {name!r}: {earlier.name} and {route.name}.",
+            hint="reverse() knows neither. Rename one, or include() its list with a namespace.",
             id="broadcasting.E011",
         )
 

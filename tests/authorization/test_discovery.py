@@ -82,3 +82,21 @@ def test_a_mistake_in_a_rules_module_is_not_swallowed(project: Path) -> None:
     done = _start(project, "config.urls", "shop")
     assert done.returncode != 0
     assert "no_such_module" in done.stderr
+
+
+LIST = """
+from broadcasting import include, route
+def listed(user, **values): return True
+channelpatterns = [{entries}]
+"""
+
+
+def test_lists_are_found_once_and_those_that_are_included_are_not_there_twice(
+    project: Path,
+) -> None:
+    (project / "shop" / "channels.py").write_text(LIST.format(entries='route("a", listed)'))
+    (project / "config" / "channels.py").write_text(
+        LIST.format(entries='route("b", listed), include("shop.channels", prefix="c.{d}")')
+    )
+    done = _start(project, "config.urls", "shop")
+    assert done.stdout.split() == ["config.channels.listed", "shop.channels.listed"], done

@@ -1,0 +1,94 @@
+"""From the name of a rule back to a channel, so that programs spell no channel twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any
+
+from django.db.models import Model
+
+from broadcasting.authorization.patterns import InvalidPattern, Pattern, Placeholder
+from broadcasting.authorization.rule import Route
+from broadcasting.authorization.rules import routes
+from broadcasting.channels import (
+    Channel,
+    EncryptedPrivateChannel,
+    PresenceChannel,
+    PrivateChannel,
+)
+from broadcasting.exceptions import NoSuchRoute
+from broadcasting.protocol.names import ChannelKind
+
+_CLASSES = {
+    ChannelKind.PRIVATE: PrivateChannel,
+    ChannelKind.PRESENCE: PresenceChannel,
+    ChannelKind.ENCRYPTED: EncryptedPrivateChannel,
+}
+
+
+def reverse(name: str, /, **values: Any) -> Channel:
+    """Return the channel of the rule called ``name``; its text is the wire name.
+
+    ``values``: one for each placeholder; a row stands for what its rule looks it up by. The
+    channel is private, unless the rule decides about another kind only; ``.base`` is its name
+    without a prefix. Raises NoSuchRoute for an unknown name, values that are missing or too
+    many, and those that the rule would not read again; InvalidChannelName for characters that
+    no channel may have.
+    """
+    found = _find(name)
+    try:
+        pattern = found.pattern
+    except InvalidPattern as error:
+        raise NoSuchRoute(f"{name!r} has a pattern that cannot be read: {error}") from error
+    if missing := pattern.placeholders.keys() ^ values.keys():
+        raise NoSuchRoute(
+            f"{found.text!r} ({name!r}) takes {_words(pattern.placeholders)};"
+            f" missing or too many: {_words(dict.fromkeys(sorted(missing)))}"
+        )
+    texts = {
+        each: _text(placeholder, values[each]) for each, placeholder in pattern.placeholders.items()
+    }
+    base = pattern.fill(texts)
+    _check(pattern, base, texts)
+    kind = next((kind for kind in _CLASSES if kind in found.kinds), ChannelKind.PRIVATE)
+    return _CLASSES[kind](base)
+
+
+def _find(name: str) -> Route:
+    named = [route for route in routes if route.reverse_name is not None]
+    found = [route for route in named if route.reverse_name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        both = ", ".join(route.name for route in found)
+        raise NoSuchRoute(f"{len(found)} channel rules are called {name!r}: {both}")
+    names = sorted({str(route.reverse_name) for route in named})
+    near = get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    raise NoSuchRoute(f"No channel rule is called {name!r}; {hint}")
+
+
+def _text(placeholder: Placeholder, value: Any) -> str:
+    if isinstance(value, Model):
+        value = getattr(value, placeholder.field or "pk", None)
+        # By a foreign key.
+        value = value.pk if isinstance(value, Model) else value
+    if value is None:
+        raise NoSuchRoute(f"{placeholder.name} is None, or a row without what it is looked up by")
+    if isinstance(value, Enum):
+        value = value.value
+    return str(value if placeholder.converter is None else placeholder.converter.to_url(value))
+
+
+def _check(pattern: Pattern, base: str, texts: Mapping[str, str]) -> None:
+    """Raise NoSuchRoute if the rule would read something else than what was written."""
+    read = pattern.regex.fullmatch(base)
+    if read is None or read.groupdict() != texts:
+        given = ", ".join(f"{name}={text!r}" for name, text in texts.items())
+        raise NoSuchRoute(f"{pattern.text!r} does not allow {given}")
+
+
+def _words(names: Mapping[str, Any]) -> str:
+    return ", ".join(names) or "nothing"
