@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from broadcasting.anonymous import on, presence, private
     from broadcasting.authorization import (
         ChannelRoute,
+        Lookup,
         bind,
         channel,
         include,
@@ -58,6 +59,7 @@ __all__ = [
     "ChannelRoute",
     "Dispatch",
     "EncryptedPrivateChannel",
+    "Lookup",
     "ModelBroadcast",
     "PresenceChannel",
     "PrivateChannel",
@@ -99,6 +101,7 @@ _HOMES = {
     "ChannelRoute": "broadcasting.authorization",
     "Dispatch": "broadcasting.dispatching",
     "EncryptedPrivateChannel": "broadcasting.channels",
+    "Lookup": "broadcasting.authorization",
     "ModelBroadcast": "broadcasting.broadcastable",
     "PresenceChannel": "broadcasting.channels",
     "PrivateChannel": "broadcasting.channels",

@@ -8,6 +8,7 @@ from broadcasting.authorization.decisions import aauthorize, authorize
 from broadcasting.authorization.finders import bind, finders
 from broadcasting.authorization.guards import Identity
 from broadcasting.authorization.lists import include, route
+from broadcasting.authorization.lookups import Lookup
 from broadcasting.authorization.outcomes import Decision, Identification, Outcome
 from broadcasting.authorization.reversing import reverse
 from broadcasting.authorization.rule import ChannelRoute
@@ -19,6 +20,7 @@ __all__ = [
     "Decision",
     "Identification",
     "Identity",
+    "Lookup",
     "Outcome",
     "aauthorize",
     "aidentify",

@@ -17,12 +17,13 @@ from enum import Enum
 from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
-from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import models
 from django.http import Http404
 
 from broadcasting.authorization.finders import finders
 from broadcasting.authorization.guards import settle
+from broadcasting.authorization.lookups import Lookup, RowLookup, Unusable, make_lookup
 from broadcasting.authorization.outcomes import Refused
 from broadcasting.authorization.patterns import Pattern, Placeholder
 
@@ -46,6 +47,8 @@ class Plan:
     user_by_position: bool = False
     special: Sequence[str] = ()
     converts: Mapping[str, Convert] = field(default_factory=dict)
+    rows: dict[str, RowLookup] = field(default_factory=dict)
+    """How the placeholders are found that are rows."""
 
     def bind(
         self, values: Mapping[str, Any], user: Any, special: Mapping[str, Any]
@@ -86,16 +89,17 @@ def make_plan(rule: Callable[..., Any], pattern: Pattern) -> Plan:
             plan.problems.append(f"no parameter takes the placeholder {{{name}}}")
             continue
         try:
-            annotation = _EMPTY if known is None else _resolve(known.annotation, rule)
-            converts[name] = _bound(placeholder, annotation)
-        except _Unusable as error:
+            annotation: Any = _EMPTY
+            lookup = Lookup()
+            if known is not None:
+                annotation, lookup = _resolve(known.annotation, rule)
+            if _is_model(annotation):
+                plan.rows[name] = make_lookup(name, annotation, placeholder.field, lookup)
+            converts[name] = _bound(placeholder, annotation, plan.rows.get(name))
+        except Unusable as error:
             plan.problems.append(str(error))
     plan.converts = converts
     return plan
-
-
-class _Unusable(Exception):
-    """An annotation that cannot be used; the message says why."""
 
 
 def _find_user(
@@ -125,8 +129,8 @@ def _find_user(
         )
 
 
-def _resolve(annotation: Any, rule: Callable[..., Any]) -> Any:
-    """Return the type behind an annotation that may be a string."""
+def _resolve(annotation: Any, rule: Callable[..., Any]) -> tuple[Any, Lookup]:
+    """Return the type behind an annotation that may be a string, and how its row is found."""
     if isinstance(annotation, str):
         function: Any = inspect.unwrap(rule)
         if not hasattr(function, "__globals__"):
@@ -137,31 +141,38 @@ def _resolve(annotation: Any, rule: Callable[..., Any]) -> Any:
             # but a name that only type checkers import spoils this parameter alone.
             annotation = eval(annotation, {**scope})  # noqa: S307
         except Exception as error:
-            raise _Unusable(
+            raise Unusable(
                 f"the annotation {annotation!r} cannot be resolved ({error});"
                 " import it outside 'if TYPE_CHECKING:'"
             ) from error
+    lookup = Lookup()
     if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+        annotation, *told = get_args(annotation)
+        lookup = next((each for each in told if isinstance(each, Lookup)), lookup)
     if get_origin(annotation) in (Union, types.UnionType):
         members = [m for m in get_args(annotation) if m is not type(None)]
         if len(members) == 1:
-            return members[0]
-    return annotation
+            return members[0], lookup
+    return annotation, lookup
 
 
-def _bound(placeholder: Placeholder, annotation: Any) -> Convert:
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, models.Model)
+
+
+def _bound(placeholder: Placeholder, annotation: Any, row: RowLookup | None) -> Convert:
     """Return what asks the project's own finder first, and then the annotation."""
     name = placeholder.name
-    if placeholder.field is not None:
-        return _converter(placeholder, annotation)
+    convert: Convert
     try:
-        convert = _converter(placeholder, annotation)
-    except _Unusable:
+        convert = row or _converter(placeholder, annotation)
+    except Unusable:
         # Any annotation will do for what a finder returns.
-        if finders.get(name) is None:
+        if finders.get(name) is None or placeholder.field is not None:
             raise
         convert = _as_it_is
+    if placeholder.field is not None:
+        return convert
 
     def find(value: Any) -> Any:
         # Late: a finder that was bound after the first question counts too.
@@ -178,28 +189,20 @@ def _bound(placeholder: Placeholder, annotation: Any) -> Convert:
             raise Refused(f"nothing is bound to {name}={str(value)!r}")
         if found is value:
             return convert(value)
-        return _of_model(name, annotation, found)
+        if row is not None and not isinstance(found, row.model):
+            raise TypeError(
+                f"the finder of {{{name}}} returned a {type(found).__name__}, where the rule"
+                f" expects {row.model._meta.label}"
+            )
+        return found
 
     return find
 
 
-def _of_model(name: str, annotation: Any, found: Any) -> Any:
-    """Return ``found``, which a rule that expects a row must not mistake for one."""
-    expected = isinstance(annotation, type) and issubclass(annotation, models.Model)
-    if expected and not isinstance(found, annotation):
-        raise TypeError(
-            f"the finder of {{{name}}} returned a {type(found).__name__}, where the rule"
-            f" expects {annotation._meta.label}"
-        )
-    return found
-
-
 def _converter(placeholder: Placeholder, annotation: Any) -> Convert:
     name = placeholder.name
-    if isinstance(annotation, type) and issubclass(annotation, models.Model):
-        return _model_lookup(name, annotation, placeholder.field)
     if placeholder.field is not None:
-        raise _Unusable(
+        raise Unusable(
             f"{{{name}:{placeholder.field}}} needs a model annotation on {name!r}"
             f" (there is no path converter called {name!r})"
         )
@@ -213,7 +216,7 @@ def _converter(placeholder: Placeholder, annotation: Any) -> Convert:
     # A type first: whatever else stands there may not even be hashable.
     if isinstance(annotation, type) and annotation in _SCALARS:
         return _fitting(name, annotation.__name__, _SCALARS[annotation])
-    raise _Unusable(f"the annotation of {name!r} is neither a model nor a type we can convert to")
+    raise Unusable(f"the annotation of {name!r} is neither a model nor a type we can convert to")
 
 
 def _as_it_is(value: Any) -> Any:
@@ -253,22 +256,3 @@ _SCALARS: dict[Any, Convert] = {
     date: date.fromisoformat,
     Decimal: _decimal,
 }
-
-
-def _model_lookup(name: str, model: type[models.Model], field_name: str | None) -> Convert:
-    if model._meta.abstract:
-        raise _Unusable(f"the model of {name!r} is abstract")
-    if field_name not in (None, "pk"):
-        try:
-            model._meta.get_field(field_name)
-        except FieldDoesNotExist:
-            raise _Unusable(f"{model._meta.label} has no field {field_name!r}") from None
-    lookup = field_name or "pk"
-
-    def fetch(value: Any) -> Any:
-        try:
-            return model._default_manager.get(**{lookup: value})
-        except (ObjectDoesNotExist, ValueError, TypeError, OverflowError, ValidationError):
-            raise Refused(f"no {model._meta.label} with {lookup}={str(value)!r}") from None
-
-    return fetch

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from broadcasting.authorization.lookups import RowLookup
 from broadcasting.authorization.patterns import InvalidPattern, Pattern, Placeholder
 from broadcasting.authorization.rule import Route
 from broadcasting.authorization.rules import routes
@@ -47,8 +48,10 @@ def reverse(name: str, /, **values: Any) -> Channel:
             f"{found.text!r} ({name!r}) takes {_words(pattern.placeholders)};"
             f" missing or too many: {_words(dict.fromkeys(sorted(missing)))}"
         )
+    rows = found.plan.rows
     texts = {
-        each: _text(placeholder, values[each]) for each, placeholder in pattern.placeholders.items()
+        each: _text(placeholder, values[each], rows.get(each))
+        for each, placeholder in pattern.placeholders.items()
     }
     base = pattern.fill(texts)
     _check(pattern, base, texts)
@@ -70,9 +73,14 @@ def _find(name: str) -> Route:
     raise NoSuchRoute(f"No channel rule is called {name!r}; {hint}")
 
 
-def _text(placeholder: Placeholder, value: Any) -> str:
+def _text(placeholder: Placeholder, value: Any, row: RowLookup | None) -> str:
     if isinstance(value, Model):
-        value = getattr(value, placeholder.field or "pk", None)
+        if row is not None and not isinstance(value, row.model):
+            raise NoSuchRoute(
+                f"{placeholder.name} is a {value._meta.label}, where the rule expects a"
+                f" {row.model._meta.label}"
+            )
+        value = getattr(value, "pk" if row is None else row.field)
         # By a foreign key.
         value = value.pk if isinstance(value, Model) else value
     if value is None:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from broadcasting import (
     Channel,
     ChannelRoute,
     EncryptedPrivateChannel,
+    Lookup,
     PresenceChannel,
     PrivateChannel,
     channel,
@@ -45,6 +46,13 @@ def anyone() -> bool:
 
 
 def group_rule(user: Any, group: Group) -> bool:
+    return True
+
+
+def club_rule(
+    user: Any,
+    group: Annotated[Group, Lookup("name")],  # type: ignore[valid-type]
+) -> bool:
     return True
 
 
@@ -201,6 +209,7 @@ def named(rules: Routes) -> None:
         route("rooms.{room}", allow, name="room", kinds={"presence"}),
         route("vault.{key}", allow, name="vault", kinds={"encrypted"}),
         route("ids.{uuid:name}", allow, name="id"),
+        route("clubs.{group}", club_rule, name="club"),
         route("pair.{a}-{b}", allow, name="pair"),
         route("news", anyone, name="news"),
         route("files.{path:name}", allow, name="file"),
@@ -219,6 +228,7 @@ def named(rules: Routes) -> None:
         ("order", {"order": date(2026, 2, 3)}, PrivateChannel("orders.2026-02-03")),
         ("group", {"group": Group(pk=1, name="a")}, PrivateChannel("groups.a")),
         ("group", {"group": "b"}, PrivateChannel("groups.b")),
+        ("club", {"group": Group(pk=1, name="a")}, PrivateChannel("clubs.a")),
         ("room", {"room": 1}, PresenceChannel("rooms.1")),
         ("vault", {"key": 1}, EncryptedPrivateChannel("vault.1")),
         ("id", {"name": UUID(UUID_TEXT)}, PrivateChannel(f"ids.{UUID_TEXT}")),
@@ -238,7 +248,7 @@ def test_a_name_gives_the_channel_back(name: str, values: Any, expected: Channel
     ("name", "values", "problem"),
     [
         ("ordr", {}, "No channel rule is called 'ordr'; did you mean 'order'?"),
-        ("zzzzz", {}, "known: file, group"),
+        ("zzzzz", {}, "known: club, file, group"),
         ("order", {}, "takes order; missing or too many: order"),
         ("order", {"order": 1, "x": 2}, "missing or too many: x"),
         ("news", {"x": 2}, "takes nothing; missing or too many: x"),
@@ -247,7 +257,7 @@ def test_a_name_gives_the_channel_back(name: str, values: Any, expected: Channel
         ("order", {"order": Decimal("1.5")}, "does not allow order='1.5'"),
         ("order", {"order": None}, "order is None"),
         ("order", {"order": Group()}, "a row without what it is looked up by"),
-        ("group", {"group": User(pk=1)}, "a row without what it is looked up by"),
+        ("group", {"group": User(pk=1)}, "group is a auth.User, where the rule expects a auth.G"),
         ("id", {"name": "x"}, "does not allow name='x'"),
         ("pair", {"a": 1, "b": "2-3"}, "does not allow a='1', b='2-3'"),
     ],
