@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias, Union, runtime_checkable
+from uuid import UUID
 
 from django.db.models import Model
 
@@ -99,8 +100,9 @@ class EncryptedPrivateChannel(Channel):
 class UserChannel(Channel):
     """Every connection that is signed in as one user, whatever it joined.
 
-    ``user``: the id with which the user signs in, or a user whose primary key that is. Raises
-    InvalidChannelName for an id that nobody can sign in with, TypeError for what has none.
+    ``user``: the id with which the user signs in, or a user whose ``get_broadcast_id()``, else
+    primary key, that is. Raises InvalidChannelName for an id that nobody can sign in with,
+    TypeError for what has none.
     """
 
     prefix = USER_PREFIX
@@ -154,17 +156,37 @@ def own_name(target: object) -> str:
 
 
 def user_id_of(user: object) -> str:
-    """Return the id of a user: text or a number as it is, of anything else its primary key.
+    """Return the id of a user: text or a number as it is, of anything else see broadcast_id().
 
     Raises InvalidChannelName for a user without a key (a guest), TypeError for what is no user.
     """
     if isinstance(user, str | int) and not isinstance(user, bool):
         return str(user)
-    if not hasattr(user, "pk"):
+    if not hasattr(user, "pk") and not hasattr(user, "get_broadcast_id"):
         raise TypeError(f"A user is given by an id or by a model, not by {_type(user)}")
-    if user.pk is None:
+    user_id = broadcast_id(user)
+    if user_id is None:
         raise InvalidChannelName(f"{_type(user)} has no primary key, so nobody signs in with it")
-    return str(user.pk)
+    return user_id
+
+
+def broadcast_id(user: object) -> str | None:
+    """Return what the server and other browsers know ``user`` by; None for a guest.
+
+    That is its ``get_broadcast_id()``, if it has one, else its primary key. Raises TypeError for
+    a ``get_broadcast_id()`` that returns something else than text, a number or a UUID.
+    """
+    own = getattr(user, "get_broadcast_id", None)
+    if own is None:
+        pk = getattr(user, "pk", None)
+        return None if pk is None else str(pk)
+    value = own()
+    if isinstance(value, bool) or not isinstance(value, str | int | UUID):
+        raise TypeError(
+            f"get_broadcast_id() of {_type(user)} returned a {_type(value)}; it returns text, a"
+            " number or a UUID"
+        )
+    return str(value)
 
 
 def from_wire(name: str) -> Channel:

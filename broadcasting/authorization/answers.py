@@ -17,6 +17,7 @@ from django.utils.crypto import salted_hmac
 from broadcasting.applications import Application, default_application
 from broadcasting.authorization.guards import is_authenticated
 from broadcasting.authorization.outcomes import Refused
+from broadcasting.channels import broadcast_id
 from broadcasting.conf import get_settings
 from broadcasting.encoding import encode
 from broadcasting.encryption import channel_key
@@ -163,6 +164,8 @@ def member_info(result: Any, user: Any, rule: str) -> dict[str, Any]:
             rule,
             type(result).__name__,
         )
+    if hasattr(user, "get_broadcast_id"):
+        return {"id": broadcast_id(user)}
     pk = getattr(user, "pk", None)
     return {} if pk is None else {"id": pk}
 
@@ -180,9 +183,9 @@ def _size(data: Any) -> int:
 
 
 def checked_user_id(user: Any) -> str | None:
-    """Return the primary key of ``user`` as text; None without one. Raises Refused."""
-    pk = getattr(user, "pk", None)
-    return None if pk is None else _checked(str(pk))
+    """Return what ``user`` is known by; None for a guest. Raises Refused, or TypeError."""
+    user_id = broadcast_id(user)
+    return None if user_id is None else _checked(user_id)
 
 
 def _checked(user_id: str) -> str:

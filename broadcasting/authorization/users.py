@@ -1,7 +1,8 @@
 """Who is this visitor, for a connection that signs in? The one place that says so and signs.
 
-The project's own function decides, see user_resolver(); without one it is the primary key of
-whoever is logged in. Who that is, is found by the same guards as for channels.
+The project's own function decides, see user_resolver(); without one it is the broadcast id of
+whoever is logged in, mostly the primary key. Who that is, is found by the same guards as for
+channels.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from broadcasting.authorization.answers import find_signer, sign_user
 from broadcasting.authorization.decisions import check_answer
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Identification, Refused
+from broadcasting.channels import broadcast_id
 from broadcasting.conf import get_settings
 from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
@@ -103,9 +105,10 @@ def user_resolver(function: _Handler) -> _Handler:
 
     ``function``: ``(user)`` or ``(user, request)``, sync or async. It returns a dict (or a
     dataclass, pydantic model, msgspec Struct) with ``id``, which becomes text and is the
-    user's primary key if left out; ``user_info``, what the others of a presence channel see;
-    ``watchlist``, the ids of users whose coming and going this one is told. What is falsy
-    refuses, and so do PermissionDenied and Http404. Raises TypeError for what is no function.
+    user's ``get_broadcast_id()`` or primary key if left out; ``user_info``, what the others of a
+    presence channel see; ``watchlist``, the ids of users whose coming and going this one is
+    told. What is falsy refuses, and so do PermissionDenied and Http404. Raises TypeError for
+    what is no function.
     """
     if inspect.isclass(function) or not callable(function):
         raise TypeError(f"A user resolver is a function, not {function!r}")
@@ -180,7 +183,7 @@ def _user_data(values: Mapping[Any, Any], user: Any) -> dict[str, Any]:
     if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID | None):
         raise TypeError(f"{resolver.name}: 'id' is text or a number, not {type(user_id).__name__}")
     if user_id is None:
-        user_id = getattr(user, "pk", None)
+        user_id = broadcast_id(user)
     if user_id is None:
         raise Refused("a user without a primary key needs an 'id' in what the resolver returns")
     data = {"id": str(user_id), **{k: v for k, v in values.items() if k not in ("id", "watchlist")}}
@@ -195,7 +198,7 @@ def _watchlist(watched: Any, user_id: str) -> Sequence[str]:
         raise TypeError(f"{resolver.name}: 'watchlist' is a list of user ids")
     # No more than it takes: it may be a table, or never end.
     few = watched[:MAX_READ] if isinstance(watched, QuerySet) else islice(watched, MAX_READ)
-    ids = [*dict.fromkeys(_watched_id(getattr(one, "pk", one)) for one in few)]
+    ids = [*dict.fromkeys(map(_watched_id, few))]
     good = [one for one in ids if is_user_id(one)]
     if len(good) < len(ids):
         logger.warning(
@@ -214,4 +217,6 @@ def _watchlist(watched: Any, user_id: str) -> Sequence[str]:
 
 def _watched_id(one: object) -> str:
     """Return the id as text; empty, which is nobody's, for what a mistake put there."""
+    if hasattr(one, "pk") or hasattr(one, "get_broadcast_id"):
+        return broadcast_id(one) or ""
     return "" if one is None or isinstance(one, bool) else str(one)

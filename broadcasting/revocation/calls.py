@@ -29,8 +29,8 @@ from broadcasting.protocol.names import is_user_id, kind_of
 logger = logging.getLogger("broadcasting.revocation")
 
 User = Model | str | int
-"""A user, or the id that it is known by to the server: its primary key, unless a rule or the
-user resolver says otherwise."""
+"""A user, or the id that it is known by to the server: its ``get_broadcast_id()`` or
+primary key, unless a rule or the user resolver says otherwise."""
 
 
 def revoke(*, user: User, channel: Target, via: str | None = None) -> None:

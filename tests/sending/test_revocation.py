@@ -245,3 +245,20 @@ def test_what_is_not_wanted_does_not_happen(
         with django_assert_num_queries(1):
             ada.save()
     assert told == []
+
+
+def test_users_are_sent_away_by_what_they_are_known_by(
+    ada: User, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        User, "get_broadcast_id", lambda user: f"id-of-{user.username}", raising=False
+    )
+    broadcasting.revoke(user=ada, channel="private-a")
+    broadcasting.disconnect(user=ada)
+    ada.is_active = False
+    ada.save()
+    assert told == [
+        ("id-of-ada", "private-a"),
+        ("id-of-ada", False, None),
+        ("id-of-ada", True, None),
+    ]
