@@ -56,10 +56,8 @@ def _endpoint(words: Mapping[int, str]) -> Callable[[View], View]:
                     logger.warning("Refused: CSRF verification failed: %s", problem)
                     return _message(403, f"CSRF verification failed: {problem}", words)
                 return view(request, **arguments)
-            except TooLarge:
-                return JsonResponse({"message": "The request is too large."}, status=413)
-            except BadRequest as error:
-                return JsonResponse({"message": str(error)}, status=400)
+            except (TooLarge, BadRequest) as error:
+                return unreadable(error)
 
         exempt: View = csrf_exempt(never_cache(login_not_required(answer)))
         return exempt
@@ -77,6 +75,21 @@ def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
     log, and in the body when DEBUG is on. ``via``: the alias of the broadcaster whose clients
     ask; None: the default one.
     """
+    return answer_channels(request, Identity(request), via)
+
+
+@_endpoint(_PUBLIC_WORDS_OF_USERS)
+def user_auth(request: HttpRequest) -> HttpResponse:
+    """Answer whom the visitor's connection signs in as.
+
+    POST, as a form or JSON: ``socket_id``. 200 with ``auth`` and ``user_data``; 400 or 403
+    with a message, whose reason is in the log, and in the body when DEBUG is on.
+    """
+    return answer_user(request, Identity(request))
+
+
+def answer_channels(request: HttpRequest, identity: Identity, via: str | None) -> HttpResponse:
+    """See auth(). Raises BadRequest and TooLarge, for unreadable()."""
     if via is not None and via not in get_settings().broadcasters:
         return JsonResponse({"message": "There is no such broadcaster."}, status=404)
     dialect = find_dialect(via)
@@ -84,7 +97,6 @@ def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
     dialect = dialect.asked_with(fields)
     question = read_question(fields, names_socket=dialect.names_socket)
     if question.many:
-        identity = Identity(request)
         entries = {}
         for channel in question.channels:
             decision = authorize(
@@ -99,19 +111,21 @@ def auth(request: HttpRequest, via: str | None = None) -> HttpResponse:
     if not name and not dialect.greets:
         logger.warning("Refused: the request names no channel")
         return _message(403, "channel_name is missing", _PUBLIC_WORDS)
-    decision = authorize(request, name, question.socket_id, dialect=dialect)
+    decision = authorize(request, name, question.socket_id, identity=identity, dialect=dialect)
     return JsonResponse(_body(decision, _PUBLIC_WORDS), status=decision.status, safe=False)
 
 
-@_endpoint(_PUBLIC_WORDS_OF_USERS)
-def user_auth(request: HttpRequest) -> HttpResponse:
-    """Answer whom the visitor's connection signs in as.
-
-    POST, as a form or JSON: ``socket_id``. 200 with ``auth`` and ``user_data``; 400 or 403
-    with a message, whose reason is in the log, and in the body when DEBUG is on.
-    """
-    found = identify(request, read_socket_id(request))
+def answer_user(request: HttpRequest, identity: Identity) -> HttpResponse:
+    """See user_auth(). Raises BadRequest and TooLarge, for unreadable()."""
+    found = identify(request, read_socket_id(request), identity=identity)
     return JsonResponse(_body(found, _PUBLIC_WORDS_OF_USERS), status=found.status)
+
+
+def unreadable(error: TooLarge | BadRequest) -> HttpResponse:
+    """Return the answer to a request that cannot be read."""
+    if isinstance(error, TooLarge):
+        return JsonResponse({"message": "The request is too large."}, status=413)
+    return JsonResponse({"message": str(error)}, status=400)
 
 
 def _body(outcome: Outcome, words: Mapping[int, str]) -> Mapping[str, Any] | bool:

@@ -19,7 +19,6 @@ from broadcasting.authorization.outcomes import Refused
 from broadcasting.broadcasters.ably import AblyBroadcaster
 from broadcasting.broadcasters.ably.names import PUBLIC, ably_name, wire_name
 from broadcasting.broadcasters.ably.tokens import Capability, Grant, MalformedToken
-from broadcasting.conf import get_settings
 from broadcasting.encoding import encode
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.names import ChannelKind, is_channel_name, kind_of
@@ -74,7 +73,7 @@ class TokenDialect(Dialect):
     def greet(self, name: str, identity: Identity) -> Mapping[str, Any] | None:
         if name and not (name.startswith(PUBLIC) and is_channel_name(name[len(PUBLIC) :])):
             return None
-        user = identity.user(get_settings().authorization.guards)
+        user = identity.user(identity.guards)
         return {"token": self._token(user, {})}
 
     def answer(self, admission: Admission) -> Mapping[str, Any]:

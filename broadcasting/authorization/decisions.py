@@ -30,7 +30,6 @@ from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Decision, Refused
 from broadcasting.authorization.rule import Route
 from broadcasting.authorization.rules import routes
-from broadcasting.conf import get_settings
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol.names import (
     ChannelKind,
@@ -183,7 +182,7 @@ def check_answer(result: Any, name: str) -> None:
 
 
 def _user(route: Route, identity: Identity) -> Any:
-    guards = get_settings().authorization.guards if route.guards is None else route.guards
+    guards = identity.guards if route.guards is None else route.guards
     user = identity.user(guards)
     if user is not None:
         return user

@@ -20,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from broadcasting.conf import get_settings
+
 logger = logging.getLogger("broadcasting.authorization")
 
 Guard = str | Callable[[HttpRequest], Any]
@@ -28,10 +30,14 @@ SESSION = "session"
 
 
 class Identity:
-    """The users of one request, each guard asked once however many channels are wanted."""
+    """The users of one request, each guard asked once however many channels are wanted.
 
-    def __init__(self, request: HttpRequest) -> None:
+    ``guards``: what finds the user where a rule does not say; None: as the settings say.
+    """
+
+    def __init__(self, request: HttpRequest, guards: Sequence[Guard] | None = None) -> None:
         self._request = request
+        self.guards = get_settings().authorization.guards if guards is None else guards
         self._users: dict[str | int, Any] = {}
 
     def user(self, guards: Sequence[Guard]) -> Any:

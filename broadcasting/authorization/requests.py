@@ -74,13 +74,17 @@ def csrf_problem(request: HttpRequest) -> str | None:
     """Return why Django's CSRF check refuses ``request``, if the settings want it at all."""
     if not get_settings().authorization.csrf:
         return None
-    # Echo has its own name for the header.
-    if "HTTP_X_CSRF_TOKEN" in request.META:
-        request.META.setdefault(django_settings.CSRF_HEADER_NAME, request.META["HTTP_X_CSRF_TOKEN"])
+    accept_csrf_header(request)
     check = _CsrfCheck(lambda _: HttpResponse())
     check.process_request(request)
     # Not asked about our own view, which is exempt.
     return check.process_view(request, HttpResponse, (), {})  # type: ignore[return-value]
+
+
+def accept_csrf_header(request: HttpRequest) -> None:
+    """Let the header that Echo sends count as Django's, which has another name."""
+    if "HTTP_X_CSRF_TOKEN" in request.META:
+        request.META.setdefault(django_settings.CSRF_HEADER_NAME, request.META["HTTP_X_CSRF_TOKEN"])
 
 
 class _CsrfCheck(CsrfViewMiddleware):

@@ -25,7 +25,6 @@ from broadcasting.authorization.decisions import check_answer
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Identification, Refused
 from broadcasting.channels import broadcast_id
-from broadcasting.conf import get_settings
 from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
 from broadcasting.shown import public_values
@@ -151,7 +150,7 @@ async def aidentify(
 def _identify(request: HttpRequest, socket_id: str, identity: Identity) -> Identification:
     if not is_socket_id(socket_id):
         raise Refused("the socket id is malformed", status=400)
-    user = identity.user(get_settings().authorization.guards)
+    user = identity.user(identity.guards)
     if user is None:
         raise Refused("the visitor is a guest")
     user_data = _user_data(_resolve(user, request), user)
