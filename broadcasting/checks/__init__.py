@@ -11,6 +11,7 @@ from broadcasting.checks import (
     models,
     settings,
     site,
+    views,
     webhooks,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "models",
     "settings",
     "site",
+    "views",
     "webhooks",
 ]

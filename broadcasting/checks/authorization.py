@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, reverse
 
 from broadcasting.authorization.finders import finders
 from broadcasting.authorization.guards import SESSION, Guard, find_guard
@@ -60,25 +58,6 @@ def check_channels_is_ours_to_import(
             id="broadcasting.W012",
         )
     ]
-
-
-@register("broadcasting")
-def check_urls_are_included(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
-    """W022: nobody can ask for a signature."""
-    if getattr(django_settings, "ROOT_URLCONF", None) is None:
-        return []
-    try:
-        reverse("broadcasting:auth")
-    except NoReverseMatch:
-        return [
-            CheckWarning(
-                "broadcasting.urls is not included: private and presence channels cannot be"
-                " joined, and nobody can sign in.",
-                hint='Add path("broadcasting/", include("broadcasting.urls")) to the root URLconf.',
-                id="broadcasting.W022",
-            )
-        ]
-    return []
 
 
 def _duplicates() -> Iterator[CheckMessage]:

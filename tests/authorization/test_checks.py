@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
-from django.urls import path
 from django.urls.converters import StringConverter
 
 from broadcasting.authorization import ChannelRoute, channel, patterns, user_resolver
@@ -16,8 +15,6 @@ from broadcasting.checks import authorization as checks
 from broadcasting.protocol.names import base_name
 
 GUARD = 7
-
-urlpatterns = [path("elsewhere/", lambda request: None)]  # type: ignore[arg-type,return-value]
 
 
 def _ids(messages: list[CheckMessage]) -> list[str]:
@@ -34,7 +31,6 @@ def test_they_are_registered() -> None:
     assert {
         checks.check_rules,
         checks.check_channels_is_ours_to_import,
-        checks.check_urls_are_included,
     } <= registered
 
 
@@ -54,7 +50,6 @@ def test_good_rules_are_left_in_peace(rules: Routes) -> None:
 def test_the_suites_own_site_is_left_in_peace() -> None:
     assert checks.check_rules() == []
     assert checks.check_channels_is_ours_to_import() == []
-    assert checks.check_urls_are_included() == []
 
 
 def test_e011_a_duplicate_pattern(rules: Routes) -> None:
@@ -193,10 +188,3 @@ def test_w012_not_for_a_module_of_an_app(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "shop" / "channels.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert checks.check_channels_is_ours_to_import() == []
-
-
-def test_w022_urls_that_are_not_included(settings: Any) -> None:
-    settings.ROOT_URLCONF = __name__
-    assert _ids(checks.check_urls_are_included()) == ["W022"]
-    del settings.ROOT_URLCONF
-    assert checks.check_urls_are_included() == []
