@@ -105,6 +105,8 @@ def test_annotations_convert(annotation: Any, text: str, value: Any) -> None:
     ],
 )
 def test_a_value_that_does_not_fit_refuses(annotation: Any, text: str) -> None:
+    """App 13: int conversion failure."""
+
     def rule(user: User, x: Any) -> Any:
         return x
 
@@ -279,6 +281,8 @@ class TestModels:
         return Group.objects.create(name="editors")
 
     def test_a_model_is_found_by_its_primary_key(self, group: Group) -> None:
+        """App 13: model binding."""
+
         def rule(user: User, group: Group) -> Any:
             return group
 
@@ -304,6 +308,7 @@ class TestModels:
 
     @pytest.mark.parametrize("key", ["0", "abc", "9" * 30, "1_0", "-"])
     def test_no_such_row_refuses_and_no_other_rule_is_asked(self, rules: Routes, key: str) -> None:
+        """App 13: model binding, not found."""
         asked: list[str] = []
 
         @channel("groups.{group}")

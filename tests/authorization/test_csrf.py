@@ -39,6 +39,7 @@ def _post(client: Client, **extra: Any) -> Any:
 
 
 def test_the_view_is_exempt_by_default(strict: Client) -> None:
+    """App 13: CSRF-exempt."""
     assert _post(strict).status_code == 200
 
 
@@ -46,6 +47,7 @@ def test_the_view_is_exempt_by_default(strict: Client) -> None:
 class TestEnforced:
     @pytest.mark.parametrize("header", ["X-CSRFToken", "X-CSRF-TOKEN"])
     def test_djangos_and_echos_header_are_accepted(self, strict: Client, header: str) -> None:
+        """App 13: CSRF enforced."""
         assert _post(strict, headers={header: TOKEN}).status_code == 200
 
     def test_the_form_field_is_accepted(self, strict: Client) -> None:
@@ -56,6 +58,7 @@ class TestEnforced:
     def test_no_token_or_another_is_403(
         self, strict: Client, headers: dict[str, str], caplog: pytest.LogCaptureFixture
     ) -> None:
+        """App 13: CSRF enforced."""
         response = _post(strict, headers=headers)
         assert response.status_code == 403
         assert response.json() == {"message": "This channel may not be joined."}

@@ -38,6 +38,7 @@ def _rule(pattern: str, result: Any, **options: Any) -> list[Any]:
 
 @pytest.mark.parametrize("result", [None, 0, "", [], {}])
 def test_a_falsy_result_lets_the_next_matching_rule_decide(rules: Routes, result: Any) -> None:
+    """App 13: falsy continue."""
     first, second = _rule("orders.{a}", result), _rule("orders.{b}", True)
     assert _ask("private-orders.1").allowed
     assert (len(first), len(second)) == (1, 1)
@@ -53,6 +54,7 @@ def test_falsy_results_only_are_a_refusal_that_names_the_rules(rules: Routes) ->
 
 @pytest.mark.parametrize("result", [False, PermissionDenied("not yours"), Http404("gone")])
 def test_false_and_exceptions_of_refusal_end_it(rules: Routes, result: Any) -> None:
+    """App 13: False stop."""
     _rule("orders.{a}", result)
     second = _rule("orders.{b}", True)
     decision = _ask("private-orders.1")
@@ -160,6 +162,8 @@ async def _true() -> bool:
 
 
 def test_async_rules_and_classes_are_run(rules: Routes) -> None:
+    """App 13: async callbacks."""
+
     @channel("a.{name}")
     async def function(user: User, name: str) -> bool:
         return await _true() and name == "x"
@@ -208,6 +212,7 @@ def test_user_info_that_cannot_be_encoded_is_a_failure_that_names_the_rule(rules
 @pytest.mark.parametrize("guest", [None, AnonymousUser()])
 @pytest.mark.parametrize("name", ["private-orders.1", "presence-orders.1"])
 def test_guests_are_refused_before_any_rule_runs(rules: Routes, guest: Any, name: str) -> None:
+    """App 13: guest and AnonymousUser."""
     calls = _rule("orders.{a}", True)
     decision = _ask(name, guest)
     assert (decision.status, calls) == (403, [])
@@ -237,6 +242,7 @@ def test_a_request_without_a_user_is_a_guests(rules: Routes) -> None:
 
 
 def test_kinds_limit_a_rule(rules: Routes) -> None:
+    """App 13: kinds."""
     private = _rule("chat.{room}", True, kinds="private")
     presence = _rule("chat.{room}", {"id": 1}, kinds={"presence"})
     assert rules.duplicates == []

@@ -67,7 +67,7 @@ def user(client: Client) -> User:
 class TestWithAKey:
     @pytest.mark.parametrize(("name", "secret"), FOO.items())
     def test_the_answer_has_the_channels_key(self, ask: Ask, name: str, secret: str) -> None:
-        """139."""
+        """App 13: encrypted secret;: 139."""
         response = ask(name)
         assert response.status_code == 200
         body = response.json()

@@ -115,6 +115,7 @@ def test_rest_frameworks_own_classes_get_its_own_kind_of_request(
 
 
 def test_guards_are_tried_in_order_and_the_first_user_wins() -> None:
+    """App 13: guards order."""
     assert _find([nobody, by_token, "session"], ADA, token="bob") is BOB
     assert asked == ["nobody", "token"]
     assert _find(["session", by_token], ADA, token="bob") is ADA

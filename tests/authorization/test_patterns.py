@@ -7,7 +7,7 @@ import pytest
 from django.urls import converters, register_converter
 
 from broadcasting.authorization.patterns import InvalidPattern, compile_pattern
-from broadcasting.protocol.names import base_name
+from broadcasting.protocol.names import ChannelKind, base_name, kind_of
 
 YES = [
     ("something", "something", {}),
@@ -37,6 +37,7 @@ NO = [
 
 @pytest.mark.parametrize(("name", "pattern", "values"), YES)
 def test_a_name_that_fits_gives_the_values(name: str, pattern: str, values: dict[str, str]) -> None:
+    """App 15: the names that match."""
     found = compile_pattern(pattern).match(name)
     assert found == values
     assert list(found) == list(values)
@@ -44,6 +45,7 @@ def test_a_name_that_fits_gives_the_values(name: str, pattern: str, values: dict
 
 @pytest.mark.parametrize(("name", "pattern"), NO)
 def test_a_name_that_does_not_fit_gives_none(name: str, pattern: str) -> None:
+    """App 15: the names that do not."""
     assert compile_pattern(pattern).match(name) is None
 
 
@@ -63,7 +65,14 @@ def test_a_name_that_does_not_fit_gives_none(name: str, pattern: str) -> None:
     ],
 )
 def test_patterns_see_names_without_their_one_prefix(channel: str, name: str) -> None:
+    """App 15: how names are normalised."""
     assert base_name(channel) == name
+
+
+def test_a_name_that_only_looks_guarded_is_public() -> None:
+    """App 15: public-test is unguarded."""
+    for name in ("public-test", "privateer", "presence", "test-private-channel"):
+        assert kind_of(name) is ChannelKind.PUBLIC
 
 
 def test_a_converter_of_urls_converts() -> None:

@@ -69,6 +69,7 @@ async def test_it_works_under_asgi_with_an_async_rule(async_client: AsyncClient)
 
 
 def test_a_private_channel_is_signed_with_its_user(user: User, ask: Ask) -> None:
+    """App 13: 200 for a private channel."""
     response = ask("private-orders.7")
     assert (response.status_code, response["Content-Type"]) == (200, "application/json")
     body = response.json()
@@ -80,6 +81,7 @@ def test_a_private_channel_is_signed_with_its_user(user: User, ask: Ask) -> None
 
 
 def test_a_presence_channel_is_signed_with_its_member(user: User, ask: Ask) -> None:
+    """App 13: 200 for a presence channel, whose ids are text."""
     body = ask("presence-chat.1").json()
     assert json.loads(body["channel_data"]) == {
         "user_id": "7",
@@ -88,20 +90,43 @@ def test_a_presence_channel_is_signed_with_its_member(user: User, ask: Ask) -> N
     assert _verified(body, "presence-chat.1")
 
 
+def test_what_members_show_is_bounded_and_a_bare_true_shows_their_id(user: User, ask: Ask) -> None:
+    bio = "x"
+
+    @channel("bios.{room}")
+    def bios(user: User, room: str) -> Any:
+        return {"id": user.pk, "bio": bio}
+
+    @channel("bare")
+    def bare(user: User) -> bool:
+        return True
+
+    assert ask("presence-bios.1").status_code == 200
+    bio = "x" * 1024
+    assert ask("presence-bios.1").status_code == 403
+    # Nothing of it is shown to anybody there.
+    assert ask("private-bios.1").status_code == 200
+    body = ask("presence-bare").json()
+    assert json.loads(body["channel_data"]) == {"user_id": "7", "user_info": {"id": 7}}
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
 def test_json_works_as_a_form_does(user: User, client: Client, content_type: str) -> None:
+    """App 13: JSON."""
     data = json.dumps({"socket_id": "123.456", "channel_name": "private-orders.7"})
     response = client.post(URL, data, content_type=content_type)
     assert _verified(response.json(), "private-orders.7")
 
 
 def test_a_urlencoded_form_works(user: User, client: Client) -> None:
+    """App 13: form."""
     data = "socket_id=123.456&channel_name=private-orders.7&custom=param"
     response = client.post(URL, data, content_type="application/x-www-form-urlencoded")
     assert _verified(response.json(), "private-orders.7")
 
 
 def test_the_query_works_and_the_body_wins(user: User, client: Client) -> None:
+    """App 13: query."""
     response = client.post(f"{URL}?socket_id=123.456&channel_name=private-orders.7")
     assert _verified(response.json(), "private-orders.7")
     response = client.post(
@@ -113,6 +138,7 @@ def test_the_query_works_and_the_body_wins(user: User, client: Client) -> None:
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "head", "options"])
 def test_only_post_is_allowed(client: Client, method: str) -> None:
+    """App 13: 405."""
     response = getattr(client, method)(URL)
     assert (response.status_code, response["Allow"]) == (405, "POST")
 
@@ -133,6 +159,7 @@ def test_only_post_is_allowed(client: Client, method: str) -> None:
     ],
 )
 def test_a_malformed_socket_id_is_400(user: User, ask: Ask, socket_id: str | None) -> None:
+    """App 13: 400."""
     response = ask("private-orders.7", socket_id)
     assert response.status_code == 400
     assert response.json() == {"message": "socket_id is malformed"}
@@ -142,6 +169,7 @@ def test_a_malformed_socket_id_is_400(user: User, ask: Ask, socket_id: str | Non
     "name", ["private-orders.7\n", "private-a b", "private-ü", 'private-"', "private-" + "a" * 200]
 )
 def test_malformed_channel_characters_are_400(user: User, ask: Ask, name: str) -> None:
+    """App 13: 400."""
     response = ask(name)
     assert response.status_code == 400
     assert response.json() == {"message": "the channel name is malformed"}
@@ -164,12 +192,14 @@ def test_malformed_channel_characters_are_400(user: User, ask: Ask, name: str) -
 def test_everything_refused_is_403_in_the_same_words(
     user: User, ask: Ask, name: str | None
 ) -> None:
+    """App 13: 403."""
     response = ask(name)
     assert response.status_code == 403
     assert response.json() == {"message": "This channel may not be joined."}
 
 
 def test_a_guest_is_403_and_not_sent_to_a_login_page(ask: Ask) -> None:
+    """App 13: a guest."""
     assert ask("private-orders.7").status_code == 403
 
 
@@ -336,6 +366,7 @@ class TestManyChannels:
 
 
 def test_session_and_messages_are_left_alone(user: User, client: Client, ask: Ask) -> None:
+    """App 13: session and messages untouched."""
     session: Any = client.session
     session["_messages"] = json.dumps([Message(constants.INFO, "Saved.")], cls=MessageEncoder)
     session.save()
