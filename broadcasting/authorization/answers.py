@@ -154,7 +154,9 @@ def member_info(result: Any, user: Any, rule: str) -> dict[str, Any]:
     Only what is meant as data is shown to others: a bare True, or a model that happens to
     be truthy, becomes the user's id alone.
     """
-    values = public_values(result)
+    # A serializer of REST framework, known by its method, as nobody has to install that.
+    serializes = callable(getattr(type(result), "to_representation", None))
+    values = public_values(result.data if serializes else result)
     if values is not None:
         return dict(values)
     if django_settings.DEBUG:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from rest_framework import serializers
 
 from broadcasting.applications import Application
 from broadcasting.authorization.answers import (
@@ -153,6 +154,10 @@ class Card:
     name: str
 
 
+class CardSerializer(serializers.Serializer[Card]):
+    id = serializers.IntegerField()
+
+
 class Badge(msgspec.Struct):
     id: int
     _secret: str = "x"
@@ -170,6 +175,8 @@ class Dumps:
         (Card(id=2, name="Ada"), {"id": 2, "name": "Ada"}),
         (Dumps(), {"id": 3}),
         (Badge(id=4), {"id": 4}),
+        (CardSerializer(Card(id=5, name="Ada")), {"id": 5}),
+        (CardSerializer([Card(id=5, name="Ada")], many=True), {"id": 7}),  # type: ignore[arg-type]
         (True, {"id": 7}),
         # Truthy by accident; none of it is meant to be shown.
         ("yes", {"id": 7}),
