@@ -14,6 +14,7 @@ from django.db.models import Model
 
 from broadcasting.exceptions import InvalidChannelName
 from broadcasting.protocol.names import (
+    CACHE,
     MAX_NAME_LENGTH,
     MAX_USER_ID_LENGTH,
     USER_PREFIX,
@@ -21,6 +22,8 @@ from broadcasting.protocol.names import (
     base_name,
     is_channel_name,
     is_user_id,
+    quote,
+    unquote,
     user_channel,
 )
 from broadcasting.protocol.names import kind_of as _kind_of
@@ -37,9 +40,9 @@ class HasBroadcastChannel(Protocol):
 class Channel:
     """A public channel. ``name`` may be a model instance: ``shop.Order.1``.
 
-    Frozen and hashable; two channels are equal if their wire names are. Raises
-    InvalidChannelName for what Pusher's grammar does not allow and for an unsaved model,
-    TypeError for what has no name at all.
+    ``cache``: whether those who come later are given the last event. Frozen and hashable; two
+    channels are equal if their wire names are. Raises InvalidChannelName for what Pusher's
+    grammar does not allow and for an unsaved model, TypeError for what has no name at all.
     """
 
     prefix: ClassVar[str] = ""
@@ -47,14 +50,25 @@ class Channel:
     name: str
     """The wire name, prefix included."""
 
-    def __init__(self, name: str | Model | HasBroadcastChannel) -> None:
-        wire = self.prefix + (name if isinstance(name, str) else own_name(name))
+    def __init__(self, name: str | Model | HasBroadcastChannel, *, cache: bool = False) -> None:
+        begin = f"{self.prefix}{CACHE}" if cache else self.prefix
+        wire = begin + (name if isinstance(name, str) else own_name(name))
         if not is_channel_name(wire):
             raise InvalidChannelName(
                 f"{wire[: MAX_NAME_LENGTH + 1]!r} is not a channel name: 1 to {MAX_NAME_LENGTH}"
                 " characters out of A-Z a-z 0-9 _ - = @ , . ;"
             )
         object.__setattr__(self, "name", wire)
+
+    @staticmethod
+    def quote(text: str) -> str:
+        """Return any ``text``, such as an e-mail address, as one part of a channel's name."""
+        return quote(text)
+
+    @staticmethod
+    def unquote(quoted: str) -> str:
+        """Return what quote() was given. Raises ValueError for what it would not have written."""
+        return unquote(quoted)
 
     @property
     def kind(self) -> ChannelKind:

@@ -20,6 +20,11 @@ RESERVED_PREFIXES = ("pusher:", "pusher_internal:")
 USER_PREFIX = "#server-to-user-"
 """In front of a user id: the channel of all sockets that user is signed in on."""
 
+CACHE = "cache-"
+"""After the prefix of a kind: the channel keeps its last event."""
+
+_UNQUOTABLE = re.compile(r"[^A-Za-z0-9_@,;-]+")
+_QUOTED = re.compile(r"(?:=[0-9A-F]{2})+")
 _CHANNEL = re.compile(r"[A-Za-z0-9_\-=@,.;]+")
 _SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -51,12 +56,28 @@ def kind_of(channel: str) -> ChannelKind:
 def is_cache(channel: str) -> bool:
     """Whether ``channel`` keeps its last event for those who come later."""
     # Hardly any name holds the word at all, and every envelope asks.
-    return "cache-" in channel and channel.startswith("cache-", len(kind_of(channel).value))
+    return CACHE in channel and channel.startswith(CACHE, len(kind_of(channel).value))
 
 
 def base_name(channel: str) -> str:
     """Return ``channel`` without the prefixes of its kind, as authorization rules see it."""
-    return channel[len(kind_of(channel).value) :].removeprefix("cache-")
+    return channel[len(kind_of(channel).value) :].removeprefix(CACHE)
+
+
+def quote(text: str) -> str:
+    """Return ``text`` in letters that any channel name may have, as one part of it: no dots.
+
+    Whatever else there is becomes ``=`` and two hexadecimal digits for each of its bytes.
+    """
+    return _UNQUOTABLE.sub(lambda found: "".join(f"={b:02X}" for b in found[0].encode()), text)
+
+
+def unquote(quoted: str) -> str:
+    """Return what quote() was given. Raises ValueError for what it would not have written."""
+    text = _QUOTED.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(), quoted)
+    if quote(text) != quoted:
+        raise ValueError(f"{quoted!r} is not quoted text")
+    return text
 
 
 def is_channel_name(name: object, max_length: int = MAX_NAME_LENGTH) -> bool:

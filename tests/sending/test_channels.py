@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils.functional import SimpleLazyObject
+from hypothesis import given
+from hypothesis.strategies import text
 
 from broadcasting import (
     Channel,
@@ -154,3 +156,39 @@ def test_nothing_is_no_channel(nothing: Any) -> None:
 def test_anything_else_is_a_mistake(wrong: Any) -> None:
     with pytest.raises(TypeError):
         as_channels(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wire"),
+    [
+        (Channel, "cache-a"),
+        (PrivateChannel, "private-cache-a"),
+        (PresenceChannel, "presence-cache-a"),
+        (EncryptedPrivateChannel, "private-encrypted-cache-a"),
+    ],
+)
+def test_a_channel_may_be_one_that_keeps_its_last_event(kind: type[Channel], wire: str) -> None:
+    channel = kind("a", cache=True)
+    assert (str(channel), channel.base, from_wire(wire)) == (wire, "a", channel)
+    assert str(kind(Order(pk=1), cache=True)).endswith("cache-testapp.Order.1")
+
+
+@given(text())
+def test_any_text_is_quoted_as_one_part_of_a_name_and_back(anything: str) -> None:
+    quoted = Channel.quote(anything)
+    assert Channel.unquote(quoted) == anything
+    assert "." not in quoted
+    if len(quoted) in range(1, 200):
+        assert Channel(quoted).name == quoted
+
+
+def test_what_is_quoted_can_still_be_read() -> None:
+    assert Channel.quote("ada@example.com") == "ada@example=2Ecom"
+    assert Channel.quote("é=") == "=C3=A9=3D"
+
+
+@pytest.mark.parametrize("name", ["a.b", "=61", "=C3", "=c3=a9", "=2", "a=", "é"])
+def test_what_nobody_quoted_is_not_unquoted(name: str) -> None:
+    """Else two names would stand for one thing."""
+    with pytest.raises(ValueError, match=r".+"):
+        Channel.unquote(name)
