@@ -18,6 +18,8 @@ from broadcasting.authorization.permissions import PermissionRule, permission_na
 from broadcasting.authorization.rule import GUARDED, ChannelRoute, Route
 from broadcasting.protocol.names import ChannelKind
 
+__all__ = ["ChannelRoute", "Route", "Routes", "channel", "make_route", "model_pattern", "routes"]
+
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 _KINDS = {
