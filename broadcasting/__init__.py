@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from broadcasting.client_events import on_client_event
     from broadcasting.dispatching import Dispatch, abroadcast, batch, broadcast, muted
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
+    from broadcasting.listeners import Subscriber, listen
     from broadcasting.middleware import current_socket_id
     from broadcasting.notifications import (
         BroadcastNotification,
@@ -65,6 +66,7 @@ __all__ = [
     "PrivateChannel",
     "ShouldBroadcast",
     "ShouldBroadcastNow",
+    "Subscriber",
     "UserChannel",
     "abroadcast",
     "abroadcast_updated",
@@ -81,6 +83,7 @@ __all__ = [
     "current_socket_id",
     "disconnect",
     "include",
+    "listen",
     "muted",
     "notify",
     "notify_on",
@@ -107,6 +110,7 @@ _HOMES = {
     "PrivateChannel": "broadcasting.channels",
     "ShouldBroadcast": "broadcasting.events",
     "ShouldBroadcastNow": "broadcasting.events",
+    "Subscriber": "broadcasting.listeners",
     "UserChannel": "broadcasting.channels",
     "abroadcast": "broadcasting.dispatching",
     "abroadcast_updated": "broadcasting.broadcastable",
@@ -123,6 +127,7 @@ _HOMES = {
     "current_socket_id": "broadcasting.middleware",
     "disconnect": "broadcasting.revocation",
     "include": "broadcasting.authorization",
+    "listen": "broadcasting.listeners",
     "muted": "broadcasting.dispatching",
     "notify": "broadcasting.notifications",
     "notify_on": "broadcasting.notifications",

@@ -1,4 +1,4 @@
-"""What happens when Django starts: rules and events are found and checks registered."""
+"""What happens when Django starts: rules, events and listeners are found and checks registered."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ class BroadcastingConfig(AppConfig):
         import_module("broadcasting.checks")
         # The jobs that any worker must know.
         import_module("broadcasting.workers")
+        import_module("broadcasting.listeners.jobs")
         import_module("broadcasting.webhooks.jobs")
         import_module("broadcasting.revocation.occasions").watch()
         import_module("broadcasting.authorization.lists").register_lists(discover("channels"))
         discover("events")
+        discover("listeners")
 
 
 def discover(name: str) -> list[ModuleType]:

@@ -10,6 +10,7 @@
      |   +- BroadcasterUnavailable an outside service failed, or did not answer in time
      |   +- DeliveryPostponed      a webhook that a worker tries again later
      |   +- JobReleased            an event that its middleware put back
+     |   +- ListenerFailed         a queued listener that a worker tries again
      +- JobSkipped                 an event that its middleware dropped
      +- AutocommitOff              no transaction tells when an event may be sent
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
@@ -83,6 +84,10 @@ class DeliveryPostponed(_RunAgain):
 
 class JobReleased(_RunAgain):
     """A middleware put an event's job back for ``retry_in`` seconds."""
+
+
+class ListenerFailed(PublishError):
+    """A queued listener raised something, its ``__cause__``, and has attempts left."""
 
 
 class JobSkipped(BroadcastingError):

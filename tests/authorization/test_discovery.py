@@ -27,6 +27,25 @@ from broadcasting import channel
 def {name}(user): return True
 """
 
+LISTENER = """
+from broadcasting import ShouldBroadcast, listen
+class Ticked(ShouldBroadcast): ...
+@listen(queue="mail")
+def {name}(event: Ticked): ...
+"""
+START_LISTENING = """
+import django
+from django.conf import settings
+settings.configure(
+    ROOT_URLCONF="config.urls",
+    INSTALLED_APPS=["channels", "broadcasting", "shop"],
+    SECRET_KEY="x" * 50,
+)
+django.setup()
+from broadcasting.listeners import listeners
+print(*(listener.name for listener in listeners))
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -100,3 +119,19 @@ def test_lists_are_found_once_and_those_that_are_included_are_not_there_twice(
     )
     done = _start(project, "config.urls", "shop")
     assert done.stdout.split() == ["config.channels.listed", "shop.channels.listed"], done
+
+
+def test_listeners_of_apps_are_found(project: Path) -> None:
+    """DS13: ``listeners.py`` of an app, and that of the project's package."""
+    for package, name in (("shop", "app_listener"), ("config", "project_listener")):
+        (project / package / "listeners.py").write_text(LISTENER.format(name=name))
+    done = subprocess.run(
+        [sys.executable, "-c", START_LISTENING],
+        cwd=project,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = ["shop.listeners.app_listener", "config.listeners.project_listener"]
+    assert done.stdout.split() == found, done
