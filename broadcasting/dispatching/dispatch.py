@@ -18,6 +18,8 @@ from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.outlet import Outlet, outlet_for
 from broadcasting.dispatching.rendering import Batch, Outgoing, subject_of
 from broadcasting.dispatching.transactions import open_transaction
+from broadcasting.listeners import calling
+from broadcasting.listeners.registry import listeners
 from broadcasting.middleware import current_socket_id
 
 if TYPE_CHECKING:
@@ -76,24 +78,30 @@ class Dispatch:
     def dispatch(self) -> None:
         """See ShouldBroadcast.dispatch()."""
         outgoing = self._decide()
-        if self.is_muted or is_muted():
-            tell_muted(outgoing)
+        outlet = self._outlet_for(outgoing)
+        if outlet is None and not listeners.of(type(outgoing.subject)):
             return
-        outlet = outlet_for(outgoing)
         if not submit_to_waiting_thread(partial(_dispatch_alone, outgoing, outlet)):
             _dispatch(outgoing, outlet)
 
     async def adispatch(self) -> None:
         """See ShouldBroadcast.adispatch()."""
         outgoing = self._decide()
+        outlet = self._outlet_for(outgoing)
+        if outlet is not None:
+            # The thread in which Django's async code keeps its connections and transactions.
+            batch = await sync_to_async(_begin, thread_sensitive=True)(outgoing, outlet)
+            if batch is not None:
+                await outlet.ahand_on(batch)
+        if heard_by := listeners.of(type(outgoing.subject)):
+            await calling.acall(heard_by, outgoing)
+
+    def _outlet_for(self, outgoing: Outgoing) -> Outlet | None:
+        """Return where it leaves, or None, with a trace in the log, if it is muted."""
         if self.is_muted or is_muted():
             tell_muted(outgoing)
-            return
-        outlet = outlet_for(outgoing)
-        # The thread in which Django's async code keeps its connections and transactions.
-        batch = await sync_to_async(_begin, thread_sensitive=True)(outgoing, outlet)
-        if batch is not None:
-            await outlet.ahand_on(batch)
+            return None
+        return outlet_for(outgoing)
 
     def _decide(self) -> Outgoing:
         options: EventOptions = type(subject_of(self.event))._broadcasting
@@ -182,18 +190,29 @@ def tell_muted(outgoing: Outgoing) -> None:
     logger.debug("%s was dispatched inside muted(), and dropped", outgoing.label)
 
 
-def _dispatch(outgoing: Outgoing, outlet: Outlet) -> None:
+def _dispatch(outgoing: Outgoing, outlet: Outlet | None) -> None:
+    if outlet is not None:
+        _hand_on(outgoing, outlet)
+    if heard_by := listeners.of(type(outgoing.subject)):
+        calling.call(heard_by, outgoing)
+
+
+def _dispatch_alone(outgoing: Outgoing, outlet: Outlet | None) -> None:
+    """See _dispatch(), for a thread in which nobody is left to raise at."""
+    if outlet is not None:
+        try:
+            _hand_on(outgoing, outlet)
+        except Exception as error:
+            outlet.fail(outgoing, error)
+            return
+    if heard_by := listeners.of(type(outgoing.subject)):
+        calling.call_alone(heard_by, outgoing)
+
+
+def _hand_on(outgoing: Outgoing, outlet: Outlet) -> None:
     batch = _begin(outgoing, outlet)
     if batch is not None:
         outlet.hand_on(batch)
-
-
-def _dispatch_alone(outgoing: Outgoing, outlet: Outlet) -> None:
-    """See _dispatch(), for a thread in which nobody is left to raise at."""
-    try:
-        _dispatch(outgoing, outlet)
-    except Exception as error:
-        outlet.fail(outgoing, error)
 
 
 def _begin(outgoing: Outgoing, outlet: Outlet) -> Batch | None:

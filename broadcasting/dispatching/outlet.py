@@ -23,6 +23,7 @@ from broadcasting.dispatching.pushing import apush_each, check_delay, push_each,
 from broadcasting.dispatching.rendering import Batch, Outgoing, pack, render
 from broadcasting.dispatching.timer import timer
 from broadcasting.dispatching.together import current_block, wait_for_commit
+from broadcasting.listeners import calling
 from broadcasting.queues import get_queue
 
 
@@ -115,12 +116,13 @@ def _background(batch: Batch) -> None:
 def flush(timeout: float) -> bool:
     """Wait up to ``timeout`` seconds for what was dispatched on running loops to leave.
 
-    What ``debounce`` and ``throttle`` hold back in this process leaves at once. Returns whether
-    everything did.
+    And for their listeners. What ``debounce`` and ``throttle`` hold back in this process leaves at
+    once. Returns whether everything did.
     """
     ends = time.monotonic() + timeout
     # What a waiting thread hands on may be submitted to the publisher in its turn.
     submitted = bridge.flush(timeout)
+    submitted = calling.serial.flush(max(0.0, ends - time.monotonic())) and submitted
     # And the timer may be given something by the publisher.
     submitted = publisher.flush(max(0.0, ends - time.monotonic())) and submitted
     timer.release()
