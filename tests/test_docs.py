@@ -14,6 +14,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from django.urls import include, path
 from broadcasting import conf, testing
 from broadcasting.authorization import finders, resolver, routes
 from broadcasting.client_events import handlers
+from broadcasting.listeners import listeners
 from tests.testapp.models import Order
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,10 @@ def shop(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         handlers.isolated(),
         testing.fake(),
     ):
+    isolated = (routes.isolated(), resolver.isolated(), handlers.isolated(), listeners.isolated())
+    with ExitStack() as stack:
+        for one in (*isolated, testing.fake()):
+            stack.enter_context(one)
         yield {
             "__name__": "shop.page",
             "Order": Order,
