@@ -15,6 +15,7 @@ from broadcasting.broadcastable.events import ModelBroadcast, Snapshot, snapshot
 from broadcasting.broadcastable.options import Changes
 from broadcasting.dispatching import Dispatch
 from broadcasting.dispatching.muting import is_muted
+from broadcasting.listeners import has_listeners
 
 
 def connect(model: type[Model]) -> None:
@@ -74,9 +75,11 @@ def _deleted(instance: Any, using: str, **kwargs: object) -> None:
 
 def _speaks(instance: Any, action: str) -> bool:
     model = type(instance)
-    return action in model._broadcastable.actions and not (
-        is_muted() or model.is_broadcasting_muted()
-    )
+    if action not in model._broadcastable.actions:
+        return False
+    is_quiet = is_muted() or model.is_broadcasting_muted()
+    # Whoever listens in this program is not muted.
+    return not is_quiet or has_listeners(model.BroadcastEvent)
 
 
 def _dispatch(

@@ -18,6 +18,7 @@ from broadcasting.dispatching import flush
 from broadcasting.exceptions import InvalidChannelName
 from broadcasting.listeners import forget, has_listeners, listeners
 from broadcasting.testing import FakeBroadcasts, fake
+from tests.blog.models import Post
 from tests.sending.test_notifications import OrderReady
 from tests.testapp.events import OrderCancelled, OrderShipped, Ticked
 from tests.testapp.models import Order
@@ -486,3 +487,13 @@ def test_the_notification_is_heard_not_what_carries_it(django_user_model: Any) -
     with fake():
         notify(user, ready)
     assert heard == [ready]
+
+
+@pytest.mark.django_db
+def test_what_happens_to_a_row_is_heard_muted_or_not(broadcasts: FakeBroadcasts) -> None:
+    listen(Post.BroadcastEvent)(lambda event: heard.append((event.action, event.instance.title)))
+    with broadcasting.muted():
+        post = Post.objects.create(title="One")
+        post.delete()
+    assert heard == [("created", "One"), ("deleted", "One")]
+    broadcasts.assert_nothing_broadcast()
