@@ -75,9 +75,13 @@ def place_of(thing: Any) -> tuple[str | None, int | None]:
         return None, None
     if file is None:
         return None, None
-    path = Path(file)
+    return shown(Path(file)), line + 1
+
+
+def shown(path: Path) -> str:
+    """Return ``path`` as a person would type it here."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path), line + 1
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def written(file: str | None, line: int | None) -> str:

@@ -92,7 +92,9 @@ def shell(project: Project, code: str) -> str:
 def test_an_event_is_written_and_can_be_sent(project: Project) -> None:
     """App 23"""
     text = project.run("make_event", "OrderShipped", "shop")
-    assert text.endswith("OrderShipped was written. Send it: OrderShipped(...).dispatch()\n")
+    assert text == (
+        "shop/events.py: OrderShipped was written. Send it: OrderShipped(...).dispatch()\n"
+    )
     project.check(project.events)
     sent = shell(
         project,

@@ -12,6 +12,7 @@ from django.db.models import Model
 from broadcasting.authorization.patterns import InvalidPattern, compile_pattern
 from broadcasting.authorization.rules import model_pattern
 from broadcasting.management import stubs
+from broadcasting.management.tables import shown
 
 CODE = '''@channel({pattern})
 class {name}(ChannelRoute):
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         stub = stub_of(stubs.class_name(name), config.label, pattern, found)
         path = stubs.write(config, "channels", stub, force=force)
         self.stdout.write(
-            f"{path}: {name} was written. It lets nobody in until join() says otherwise."
+            f"{shown(path)}: {name} was written. It lets nobody in until join() says otherwise."
         )
 
 

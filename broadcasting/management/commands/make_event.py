@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db.models import Model
 
 from broadcasting.management import stubs
+from broadcasting.management.tables import shown
 
 PLAIN = '''class {name}(ShouldBroadcast):
     """Say here what has happened."""
@@ -49,7 +50,7 @@ class Command(BaseCommand):
         found = None if model is None else stubs.model_of(config, model)
         stub = stub_of(stubs.class_name(name), config.label, found)
         path = stubs.write(config, "events", stub, force=force)
-        self.stdout.write(f"{path}: {name} was written. Send it: {name}(...).dispatch()")
+        self.stdout.write(f"{shown(path)}: {name} was written. Send it: {name}(...).dispatch()")
 
 
 def stub_of(name: str, app: str, model: type[Model] | None) -> stubs.Stub:
