@@ -22,6 +22,7 @@ from django.db import transaction
 from broadcasting.dispatching import bridge
 from broadcasting.dispatching.models import as_they_were, database_of, keys_of
 from broadcasting.dispatching.transactions import open_transaction
+from broadcasting.exceptions import AutocommitOff
 from broadcasting.listeners.registry import Listener
 from broadcasting.serial import Serial
 
@@ -55,11 +56,11 @@ def call_alone(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
 
 async def acall(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
     """See call(). Sync ones run in the thread of Django's async code, async ones are awaited."""
-    heard, errors = _as_heard(outgoing), []
+    heard = _as_heard(outgoing)
     if any(listener.after_commit for listener in listeners):
-        now, later = await sync_to_async(_split)(listeners, heard)
+        now, later, errors = await sync_to_async(_split)(listeners, heard)
     else:
-        now, later = listeners, ()
+        now, later, errors = listeners, (), []
     stopped_at: Listener | None = None
     for listener in now:
         try:
@@ -89,22 +90,24 @@ def _call_alone(listeners: Sequence[Listener], heard: Outgoing) -> None:
 
 def _call_in_time(listeners: Sequence[Listener], heard: Outgoing) -> list[Failure]:
     """Call those whose time it is, leave the others waiting; return what failed."""
-    now, later = _split(listeners, heard)
+    now, later, unsure = _split(listeners, heard)
     errors, stopped_at = _call_each(now, heard)
     _wait(_before(stopped_at, listeners, later), heard)
-    return errors
+    return unsure + errors
 
 
 def _split(
     listeners: Sequence[Listener], heard: Outgoing
-) -> tuple[Sequence[Listener], Sequence[Listener]]:
-    """Return those to call now, and those that wait for a commit. Raises AutocommitOff."""
-    if not any(listener.after_commit for listener in listeners):
-        return listeners, ()
-    if open_transaction(_database(heard)) is None:
-        return listeners, ()
-    later = [listener for listener in listeners if listener.after_commit]
-    return [listener for listener in listeners if not listener.after_commit], later
+) -> tuple[Sequence[Listener], Sequence[Listener], list[Failure]]:
+    """Return those to call now, those that wait for a commit, and those that cannot know."""
+    wait = [listener for listener in listeners if listener.after_commit]
+    others = [listener for listener in listeners if not listener.after_commit]
+    try:
+        if not wait or open_transaction(_database(heard)) is None:
+            return listeners, (), []
+    except AutocommitOff as error:
+        return others, (), [(listener, error) for listener in wait]
+    return others, wait, []
 
 
 def _before(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
+from broadcasting.dispatching.options import event_options
 from broadcasting.events import ShouldBroadcast
 from broadcasting.listeners.registry import Listener, listeners
 from broadcasting.wording import name_of
@@ -148,7 +149,6 @@ def _options(
     timeout: float | None,
 ) -> dict[str, Any]:
     """Return the options of the queue. Raises TypeError."""
-    is_queued = queued or (queued is None and (queue is not None or delay > 0))
     given = {
         "queue": queue,
         "delay": delay or None,
@@ -156,19 +156,16 @@ def _options(
         "backoff": backoff,
         "timeout": timeout,
     }
-    said = [name for name, value in given.items() if value is not None]
+    said = {name: value for name, value in given.items() if value is not None}
+    is_queued = queued if queued is not None else not said.keys().isdisjoint(("queue", "delay"))
     if said and not is_queued:
-        raise TypeError(f"listen(): {said[0]} is for queued listeners: say queued=True, or queue=")
-    if tries is not None and (tries < 1):
-        raise TypeError(f"listen(): tries must be a whole number above 0, not {tries!r}")
-    waits = [backoff] if isinstance(backoff, int | float) else backoff
-    options: dict[str, Any] = {"queued": is_queued, "queue": queue, "delay": delay}
-    options |= {"timeout": timeout, "tries": tries or 1}
-    if waits is not None:
-        options["backoff"] = tuple(waits)
-        if not waits:
-            raise TypeError("listen(): backoff must be seconds, or a list of seconds")
-    return options
+        raise TypeError(
+            f"listen(): {min(said)} is for queued listeners: say queued=True, or queue="
+        )
+    parsed = event_options("listen()", said, ())
+    names = [name for name in ("queue", "delay", "backoff", "timeout") if name in said]
+    options: dict[str, Any] = {name: getattr(parsed, name) for name in names}
+    return {**options, "queued": is_queued, "tries": 1 if tries is None else parsed.tries}
 
 
 def _is_event(given: Any) -> bool:
@@ -182,11 +179,13 @@ def _is_listener(given: Any) -> bool:
 
 
 def _is_method(handler: Any) -> bool:
-    # Only in the body of a class is there a function whose first parameter is called so.
+    """Whether it is a function in the body of a class, and takes its instance."""
     if not inspect.isfunction(handler):
         return False
+    inside = handler.__qualname__.rpartition(".")[0]
     code = handler.__code__
-    return code.co_argcount > 0 and code.co_varnames[0] == "self"
+    takes_it = code.co_argcount > 0 and code.co_varnames[0] == "self"
+    return takes_it and inside != "" and not inside.endswith("<locals>")
 
 
 def _check_event(event: Any, subclasses: bool) -> None:

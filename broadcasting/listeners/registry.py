@@ -78,18 +78,20 @@ class Listener:
             *map(name_of, other.events)
         ]:
             return False
-        if self.handler is other.handler:
+        if self.handler == other.handler:  # not "is": a bound method is made anew each time
             return True
         if isclass(self.handler) or isclass(other.handler):
             is_local = "<locals>" in self.name
             return self.name == other.name and not is_local
         own, new = (getattr(unwrap(one.handler), "__code__", None) for one in (self, other))
         # Whatever one loading of a module makes of a function has the very same code.
-        return own is not None and own is not new and _place(own) == _place(new)
+        return None not in (own, new) and own is not new and _place(own) == _place(new)
 
 
 def _place(code: Any) -> tuple[Any, ...]:
-    return code.co_filename, code.co_firstlineno, code.co_name, code.co_code
+    # With what it does, since one line may hold two lambdas.
+    names = ("co_filename", "co_firstlineno", "co_name", "co_code", "co_consts", "co_names")
+    return tuple(getattr(code, name) for name in names)
 
 
 class Listeners:
@@ -133,7 +135,7 @@ class Listeners:
         """Let ``handler``, or whoever does, no longer listen to ``event`` by that very name."""
         kept = []
         for entry in self._entries:
-            if handler is not None and entry.handler is not handler:
+            if handler is not None and entry.handler != handler:
                 kept.append(entry)
             elif rest := tuple(other for other in entry.events if other is not event):
                 kept.append(entry if rest == entry.events else replace(entry, events=rest))

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
+from django.db import connection, transaction
 
 import broadcasting
 from broadcasting import Subscriber, listen, notify
 from broadcasting.dispatching import flush
-from broadcasting.exceptions import InvalidChannelName
+from broadcasting.exceptions import AutocommitOff, InvalidChannelName
 from broadcasting.listeners import forget, has_listeners, listeners
 from broadcasting.testing import FakeBroadcasts, fake
 from tests.blog.models import Post
@@ -50,6 +50,20 @@ class Quiet(Ticked):
 class Rescued(Ticked):
     class Meta:
         rescue = True
+
+
+MODULE = """
+__name__ = "shop.listeners"
+
+@listen(Ticked)
+def note(event):
+    heard.append(loading)
+
+@listen(Ticked)
+class Note:
+    def handle(self, event):
+        heard.append(f"class {loading}")
+"""
 
 
 def note(event: Ticked) -> None:
@@ -131,9 +145,44 @@ def test_listeners_are_called_in_the_order_in_which_they_came(broadcasts: FakeBr
     assert heard == [0, 1, 2]
 
 
+def test_two_lambdas_on_one_line_are_two(broadcasts: FakeBroadcasts) -> None:
+    for each in (lambda event: heard.append(1), lambda event: heard.append(2)):
+        listen(Ticked)(each)
+    Ticked(1).dispatch()
+    assert heard == [1, 2]
+
+
+def test_a_module_that_is_loaded_again_replaces_its_own(broadcasts: FakeBroadcasts) -> None:
+    for loading in range(2):
+        names = {"listen": listen, "Ticked": Ticked, "heard": heard, "loading": loading}
+        exec(compile(MODULE, "shop/listeners.py", "exec"), names)  # noqa: S102
+    Ticked(1).dispatch()
+    assert heard == [1, "class 1"]
+
+
 def test_the_same_listener_twice_is_called_once(broadcasts: FakeBroadcasts) -> None:
     listen(Ticked)(note)
     listen(Ticked)(note)
+    Ticked(1).dispatch()
+    assert heard == [1]
+
+
+def test_a_bound_method_twice_is_called_once(broadcasts: FakeBroadcasts) -> None:
+    listen(Ticked)(heard.append)
+    listen(Ticked)(heard.append)
+    Ticked(1).dispatch()
+    assert heard == [Ticked(1)]
+    forget(Ticked, heard.append)
+    assert not has_listeners(Ticked)
+
+
+def test_a_static_method_is_a_function_like_any_other(broadcasts: FakeBroadcasts) -> None:
+    class Notes:
+        @staticmethod
+        @listen
+        def tick(event: Ticked) -> None:
+            heard.append(event.number)
+
     Ticked(1).dispatch()
     assert heard == [1]
 
@@ -209,7 +258,8 @@ def unknown(event: Nothing) -> None: ...  # type: ignore[name-defined]  # noqa: 
         (lambda: listen(broadcasting.ShouldBroadcast), "add subclasses=True"),
         (lambda: listen(Ticked, tries=3), "tries is for queued listeners"),
         (lambda: listen(Ticked, delay=3, queued=False), "delay is for queued listeners"),
-        (lambda: listen(Ticked, queued=True, tries=0), "tries must be"),
+        (lambda: listen(Ticked, queued=True, tries=0), r"listen\(\).tries: must be a whole number"),
+        (lambda: listen(Ticked, queue="mail", delay=-1), r"listen\(\).delay: must be a number"),
         (lambda: listen(Ticked)(cast("Any", 7)), "A listener is a function"),
     ],
 )
@@ -242,6 +292,26 @@ def test_a_rollback_silences_those_that_wait(broadcasts: FakeBroadcasts) -> None
         Ticked(1).dispatch()
         transaction.set_rollback(True)
     assert heard == ["at once"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_nobody_can_say_when_it_commits_the_others_are_called(
+    broadcasts: FakeBroadcasts,
+) -> None:
+    class AtOnce(Ticked):
+        class Meta:
+            after_commit = False
+
+    listen(AtOnce, after_commit=True)(note)
+    listen(AtOnce)(heard.append)
+    connection.set_autocommit(False)
+    try:
+        with pytest.raises(AutocommitOff):
+            AtOnce(1).dispatch()
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+    assert heard == [AtOnce(1)]
 
 
 def test_without_a_transaction_nobody_waits(broadcasts: FakeBroadcasts) -> None:
