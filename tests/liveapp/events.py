@@ -27,6 +27,19 @@ class ShortLived(Happened):
         expires = 0.01
 
 
+class Told(ShouldBroadcast):
+    """What ``listeners.py`` hears."""
+
+    user: User
+    word: str
+
+    class Meta:
+        fields = {"user": ["id"]}  # noqa: RUF012
+
+    def broadcast_on(self) -> str:
+        return "told"
+
+
 def announce(channel: str) -> None:
     """Dispatch 1 in a transaction that is rolled back, then 2 in one that commits."""
     for number in (1, 2):
