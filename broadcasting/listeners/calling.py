@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.models import as_they_were, database_of, keys_of
+from broadcasting.dispatching.models import Keys, as_they_were, database_of, keys_of
+from broadcasting.dispatching.options import EventOptions
 from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.exceptions import AutocommitOff
 from broadcasting.listeners.registry import Listener
 from broadcasting.serial import Serial
-
-if TYPE_CHECKING:
-    from broadcasting.dispatching.rendering import Outgoing
 
 logger = logging.getLogger("broadcasting.listeners")
 
@@ -36,27 +34,79 @@ serial = Serial("broadcasting-listeners", "listeners", logger)
 Failure = tuple[Listener, Exception]
 
 
-def call(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
-    """Call ``listeners`` with the event of ``outgoing``, or leave them waiting for the commit.
+class Dispatched(Protocol):
+    """What is to be known of a dispatch."""
+
+    @property
+    def subject(self) -> Any: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def options(self) -> EventOptions: ...
+    @property
+    def rescue(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """An event as its listeners get it."""
+
+    event: Any
+    """A copy: what listeners do to it changes nothing of what is sent."""
+
+    label: str
+    """Dotted path of the event class."""
+
+    id: str
+    """Of the dispatch."""
+
+    using: str | None
+    """Whose transaction is waited for; None: the database of the first row in the event."""
+
+    missing: str
+    """As ``Meta.missing``."""
+
+    rescue: bool
+    keys: Keys = ()
+    """The primary keys of its rows when it began to wait for its commit."""
+
+    @property
+    def database(self) -> str:
+        """The alias of the database whose transaction is waited for."""
+        return self.using or database_of(self.attributes)
+
+    @property
+    def attributes(self) -> Iterator[Any]:
+        """All that the event holds."""
+        # Not at import: events are built on dispatching.
+        from broadcasting.events import attributes_of
+
+        return attributes_of(self.event)
+
+
+def call(listeners: Sequence[Listener], dispatched: Dispatched) -> None:
+    """Call ``listeners`` with the event of ``dispatched``, or leave them waiting for the commit.
 
     Raises the first error, with the others as notes, unless the event is to be rescued. Never
     blocks a running event loop: they are called in another thread then, and errors logged.
     """
-    heard = _as_heard(outgoing)
+    heard = _as_heard(dispatched)
     if bridge.loop_is_running():
         serial.submit(partial(copy_context().run, _call_alone, listeners, heard))
     else:
         _settle(_call_in_time(listeners, heard), heard, rescue=heard.rescue)
 
 
-def call_alone(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
+def call_alone(listeners: Sequence[Listener], dispatched: Dispatched) -> None:
     """See call(), for a thread in which nobody is left to raise at: errors are logged."""
-    _call_alone(listeners, _as_heard(outgoing))
+    _call_alone(listeners, _as_heard(dispatched))
 
 
-async def acall(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
+async def acall(listeners: Sequence[Listener], dispatched: Dispatched) -> None:
     """See call(). Sync ones run in the thread of Django's async code, async ones are awaited."""
-    heard = _as_heard(outgoing)
+    heard = _as_heard(dispatched)
     if any(listener.after_commit for listener in listeners):
         now, later, errors = await sync_to_async(_split)(listeners, heard)
     else:
@@ -74,12 +124,18 @@ async def acall(listeners: Sequence[Listener], outgoing: Outgoing) -> None:
     _settle(errors, heard, rescue=heard.rescue)
 
 
-def _as_heard(outgoing: Outgoing) -> Outgoing:
-    # A copy: what listeners do to it changes nothing of what is sent.
-    return replace(outgoing, event=copy.copy(outgoing.subject))
+def _as_heard(dispatched: Dispatched) -> Heard:
+    return Heard(
+        event=copy.copy(dispatched.subject),
+        label=dispatched.label,
+        id=dispatched.id,
+        using=dispatched.options.using,
+        missing=dispatched.options.missing,
+        rescue=dispatched.rescue,
+    )
 
 
-def _call_alone(listeners: Sequence[Listener], heard: Outgoing) -> None:
+def _call_alone(listeners: Sequence[Listener], heard: Heard) -> None:
     try:
         errors = _call_in_time(listeners, heard)
     except Exception:
@@ -88,7 +144,7 @@ def _call_alone(listeners: Sequence[Listener], heard: Outgoing) -> None:
         _settle(errors, heard, rescue=True)
 
 
-def _call_in_time(listeners: Sequence[Listener], heard: Outgoing) -> list[Failure]:
+def _call_in_time(listeners: Sequence[Listener], heard: Heard) -> list[Failure]:
     """Call those whose time it is, leave the others waiting; return what failed."""
     now, later, unsure = _split(listeners, heard)
     errors, stopped_at = _call_each(now, heard)
@@ -97,13 +153,13 @@ def _call_in_time(listeners: Sequence[Listener], heard: Outgoing) -> list[Failur
 
 
 def _split(
-    listeners: Sequence[Listener], heard: Outgoing
+    listeners: Sequence[Listener], heard: Heard
 ) -> tuple[Sequence[Listener], Sequence[Listener], list[Failure]]:
     """Return those to call now, those that wait for a commit, and those that cannot know."""
     wait = [listener for listener in listeners if listener.after_commit]
     others = [listener for listener in listeners if not listener.after_commit]
     try:
-        if not wait or open_transaction(_database(heard)) is None:
+        if not wait or open_transaction(heard.database) is None:
             return listeners, (), []
     except AutocommitOff as error:
         return others, (), [(listener, error) for listener in wait]
@@ -119,27 +175,23 @@ def _before(
     return [one for one in later if one in listeners[: listeners.index(stopped_at)]]
 
 
-def _wait(listeners: Sequence[Listener], heard: Outgoing) -> None:
+def _wait(listeners: Sequence[Listener], heard: Heard) -> None:
     """Call ``listeners`` when the transaction commits."""
     if not listeners:
         return
     heard = replace(heard, keys=keys_of(heard.attributes))
-    transaction.on_commit(partial(_committed, listeners, heard), using=_database(heard))
+    transaction.on_commit(partial(_committed, listeners, heard), using=heard.database)
 
 
-def _committed(listeners: Sequence[Listener], heard: Outgoing) -> None:
+def _committed(listeners: Sequence[Listener], heard: Heard) -> None:
     # Logged, since an exception would keep others that wait for this commit from being called.
     with as_they_were(heard.keys):
         errors, _ = _call_each(listeners, heard)
     _settle(errors, heard, rescue=True)
 
 
-def _database(heard: Outgoing) -> str:
-    return heard.options.using or database_of(heard.attributes)
-
-
 def _call_each(
-    listeners: Sequence[Listener], heard: Outgoing
+    listeners: Sequence[Listener], heard: Heard
 ) -> tuple[list[Failure], Listener | None]:
     """Return what failed, and the listener that stopped the others."""
     errors: list[Failure] = []
@@ -152,7 +204,7 @@ def _call_each(
     return errors, None
 
 
-def _call_one(listener: Listener, heard: Outgoing) -> Any:
+def _call_one(listener: Listener, heard: Heard) -> Any:
     if listener.when is not None and not listener.when(heard.event):
         return None
     if listener.queued:
@@ -166,7 +218,7 @@ def _call_one(listener: Listener, heard: Outgoing) -> Any:
     return async_to_sync(_finish)(result) if isawaitable(result) else result
 
 
-async def _acall_one(listener: Listener, heard: Outgoing) -> Any:
+async def _acall_one(listener: Listener, heard: Heard) -> Any:
     if listener.when is not None and not await sync_to_async(listener.when)(heard.event):
         return None
     if listener.queued:
@@ -188,7 +240,7 @@ async def _finish(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _settle(errors: Sequence[Failure], heard: Outgoing, *, rescue: bool) -> None:
+def _settle(errors: Sequence[Failure], heard: Heard, *, rescue: bool) -> None:
     """Log the errors, or raise the first one with the others as notes."""
     if rescue:
         for listener, error in errors:

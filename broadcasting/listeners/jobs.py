@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
@@ -17,12 +17,10 @@ from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_skipped
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import ListenerFailed, MissingModel, PayloadError, PublishError
+from broadcasting.listeners.calling import Heard
 from broadcasting.listeners.registry import Listener, listeners
 from broadcasting.queues import JobOptions, get_queue, register
 from broadcasting.references import pack, unpack
-
-if TYPE_CHECKING:
-    from broadcasting.dispatching.rendering import Outgoing
 
 JOB: Final = "listener"
 VERSION: Final = 1
@@ -35,25 +33,25 @@ logger = logging.getLogger("broadcasting.listeners")
 Payload = dict[str, Any]
 
 
-def push(listener: Listener, heard: Outgoing) -> None:
+def push(listener: Listener, heard: Heard) -> None:
     """Push the job. Raises QueueUnavailable, PayloadError for what cannot travel, and
     ImproperlyConfigured for a delay that the queue cannot keep."""
     get_queue().push(JOB, _payload(listener, heard), _options(listener))
 
 
-async def apush(listener: Listener, heard: Outgoing) -> None:
+async def apush(listener: Listener, heard: Heard) -> None:
     """See push()."""
     payload = await sync_to_async(_payload)(listener, heard)
     await get_queue().apush(JOB, payload, _options(listener))
 
 
-def _payload(listener: Listener, heard: Outgoing) -> Payload:
+def _payload(listener: Listener, heard: Heard) -> Payload:
     return {
         "v": VERSION,
         "id": heard.id,
         "listener": listener.key,
         "label": heard.label,
-        "missing": heard.options.missing,
+        "missing": heard.missing,
         "event": pack(heard.event),
     }
 
