@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,7 +78,7 @@ class Heard:
         return self.using or database_of(self.attributes)
 
     @property
-    def attributes(self) -> Iterator[Any]:
+    def attributes(self) -> Iterable[Any]:
         """All that the event holds."""
         # Not at import: events are built on dispatching.
         from broadcasting.events import attributes_of
