@@ -15,10 +15,11 @@ from django.db import connection, transaction
 import broadcasting
 from broadcasting import Subscriber, listen, notify
 from broadcasting.dispatching import flush
-from broadcasting.exceptions import AutocommitOff, InvalidChannelName
+from broadcasting.exceptions import AutocommitOff, InvalidChannelName, NoServerHere
 from broadcasting.listeners import forget, has_listeners, listeners
 from broadcasting.testing import FakeBroadcasts, fake
 from tests.blog.models import Post
+from tests.sending.conftest import Configure
 from tests.sending.test_notifications import OrderReady
 from tests.testapp.events import OrderCancelled, OrderShipped, Ticked
 from tests.testapp.models import Order
@@ -375,6 +376,27 @@ def test_a_broadcast_that_is_rescued_stops_no_listener(caplog: Any) -> None:
     Lost(1).dispatch()
     assert heard == [1]
     assert "was not broadcast" in caplog.text
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_what_cannot_be_handed_on_now_is_not_heard_but_under_rescue(
+    configure: Configure, colour: str
+) -> None:
+    """App 7: a failure of ``now`` stops listeners, rescue does not."""
+
+    def send(number: int) -> None:
+        dispatch = Ticked(number).now()
+        async_to_sync(dispatch.adispatch)() if colour == "async" else dispatch.dispatch()
+
+    listen(Ticked)(note)
+    # Here is no server for its "local" backplane.
+    configure(DEFAULT_BROADCASTER="default", BACKPLANE={"BACKEND": "local"})
+    with pytest.raises(NoServerHere):
+        send(1)
+    assert heard == []
+    configure(DEFAULT_BROADCASTER="default", BACKPLANE={"BACKEND": "local"}, RESCUE=True)
+    send(2)
+    assert heard == [2]
 
 
 def test_a_listener_cannot_change_what_is_sent(broadcasts: FakeBroadcasts) -> None:
