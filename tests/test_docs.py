@@ -78,17 +78,11 @@ def shop(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
     monkeypatch.setitem(sys.modules, "shop.models", models)
     monkeypatch.setenv("BROADCASTING_SECRET", "a secret of more than sixteen characters")
-    with (
-        routes.isolated(),
-        finders.isolated(),
-        resolver.isolated(),
-        handlers.isolated(),
-        testing.fake(),
-    ):
-    isolated = (routes.isolated(), resolver.isolated(), handlers.isolated(), listeners.isolated())
+    registries = (routes, finders, resolver, handlers, listeners)
     with ExitStack() as stack:
-        for one in (*isolated, testing.fake()):
-            stack.enter_context(one)
+        for registry in registries:
+            stack.enter_context(registry.isolated())
+        stack.enter_context(testing.fake())
         yield {
             "__name__": "shop.page",
             "Order": Order,
