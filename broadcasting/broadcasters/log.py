@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.broadcasters.silent import SilentBroadcaster
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("broadcasting.log")
 
 
-class LogBroadcaster(BaseBroadcaster):
+class LogBroadcaster(SilentBroadcaster):
     """Log a readable line and the payload, at level INFO. The one logger that shows payloads."""
-
-    known_options: ClassVar[frozenset[str] | None] = frozenset()
 
     def broadcast(self, broadcast: Broadcast) -> None:
         if not logger.isEnabledFor(logging.INFO):
@@ -30,21 +28,10 @@ class LogBroadcaster(BaseBroadcaster):
             json.dumps(json.loads(broadcast.data), indent=2, ensure_ascii=False),
         )
 
-    async def abroadcast(self, broadcast: Broadcast) -> None:
-        self.broadcast(broadcast)  # never blocks longer than logging does
-
     def revoke(self, user_id: str, channel: str) -> None:
         logger.info("Revoking %s for user %s", channel, user_id)
-
-    async def arevoke(self, user_id: str, channel: str) -> None:
-        self.revoke(user_id, channel)
 
     def disconnect(
         self, user_id: str, *, reconnect: bool = False, session: str | None = None
     ) -> None:
         logger.info("Disconnecting user %s", user_id)
-
-    async def adisconnect(
-        self, user_id: str, *, reconnect: bool = False, session: str | None = None
-    ) -> None:
-        self.disconnect(user_id)
