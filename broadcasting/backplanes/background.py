@@ -36,6 +36,10 @@ class BackgroundLoop:
         """Make the loop now, for work that may come when the interpreter makes no threads."""
         self._ready()
 
+    def owns(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether ``loop`` is the background loop of this process."""
+        return loop is self._loop and self._pid == os.getpid()
+
     def _ready(self) -> asyncio.AbstractEventLoop:
         if self._loop is not None and self._pid == os.getpid():
             return self._loop

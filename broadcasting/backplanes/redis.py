@@ -10,34 +10,25 @@ import asyncio
 import contextlib
 import logging
 import random
-import weakref
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
-from urllib.parse import quote, urlsplit
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from django.core.exceptions import ImproperlyConfigured
-from redis import Redis
 from redis.asyncio import ConnectionPool
-from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from broadcasting.backplanes.background import background
 from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.remote import Carrier, RemoteBackplane
-from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.redis_clients import UNREACHABLE, RedisClients, checked_url
 
 logger = logging.getLogger("broadcasting.backplane")
 
 DEFAULT_PREFIX = "broadcasting"
-
-_Client: TypeAlias = AsyncRedis
 
 
 class RedisBackplane(RemoteBackplane):
@@ -60,20 +51,11 @@ class RedisBackplane(RemoteBackplane):
         self.gaps = 0
         """How often a node of this process lost its subscriptions, and what came meanwhile."""
 
-        timeout = get_settings().publish_timeout
-        # Whatever fails is told at once; a second try would take a second timeout.
-        self._client = Redis.from_url(
-            self.url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Client]
-        self._clients = weakref.WeakKeyDictionary()
+        self._clients = RedisClients(self.url)
 
     @property
     def place(self) -> str:
-        return place_of(self.url)
+        return self._clients.place
 
     def topic(self, app_id: str, channel: str) -> str:
         """Return the name under which the envelopes of one channel travel."""
@@ -83,8 +65,10 @@ class RedisBackplane(RemoteBackplane):
     def publish(self, envelope: Envelope) -> None:
         self._check()
         try:
-            self._client.publish(self.topic(envelope.app_id, envelope.channel), encode(envelope))
-        except (RedisError, OSError) as error:
+            self._clients.client.publish(
+                self.topic(envelope.app_id, envelope.channel), encode(envelope)
+            )
+        except UNREACHABLE as error:
             self._failed(error)
         self._outage.succeeded()
 
@@ -94,9 +78,7 @@ class RedisBackplane(RemoteBackplane):
 
     async def release(self) -> None:
         """Close the client of the running loop, whose node is gone."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        await self._clients.aclose()
 
     def make_connection(self) -> AbstractConnection:
         """Return a connection, not open yet, for a node's subscriptions; it waits without end."""
@@ -116,23 +98,7 @@ class RedisBackplane(RemoteBackplane):
         return partial(self._publish, topic, text)
 
     async def _publish(self, topic: str, text: str) -> None:
-        await self._client_of_loop().publish(topic, text)
-
-    def _client_of_loop(self) -> _Client:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            timeout = get_settings().publish_timeout
-            client = self._clients[loop] = AsyncRedis.from_url(
-                self.url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=AsyncRetry(NoBackoff(), 0),
-            )
-            if loop is not self._node_loop:
-                # The background loop lives on when the settings, and with them this, are gone.
-                weakref.finalize(self, _close_in_background, client).atexit = False
-        return client
+        await self._clients.of_loop().publish(topic, text)
 
 
 class RedisSubscription(Subscription):
@@ -162,10 +128,10 @@ class RedisSubscription(Subscription):
             async with asyncio.timeout(self._backplane.join_timeout):
                 await self._open()
                 # A connection that is lost is followed by one that asks for all topics.
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*UNREACHABLE):
                     await self._command("SUBSCRIBE", topic)
                 await confirmed
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             self._topics.discard(topic)
             raise self._unavailable(error) from error
         finally:
@@ -179,7 +145,7 @@ class RedisSubscription(Subscription):
         try:
             async with asyncio.timeout(self._backplane.join_timeout):
                 await self._command("UNSUBSCRIBE", topic)
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise self._unavailable(error) from error
 
     async def close(self) -> None:
@@ -214,7 +180,7 @@ class RedisSubscription(Subscription):
             try:
                 heard = heard or bool(self._topics)
                 await self._listen()
-            except (RedisError, OSError) as error:
+            except UNREACHABLE as error:
                 if heard:
                     self._backplane.gaps += 1
                 logger.warning(
@@ -240,7 +206,7 @@ class RedisSubscription(Subscription):
             self._is_open.clear()
             async with self._commanding:
                 self._connection = None
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*UNREACHABLE):
                     await connection.disconnect()
 
     async def _take_all(self, connection: AbstractConnection) -> None:
@@ -272,24 +238,3 @@ class RedisSubscription(Subscription):
             logger.warning("Dropped an envelope that cannot be read: %s", error)
         except Exception:  # the node must go on reading, whatever one envelope did
             logger.exception("An envelope could not be delivered")
-
-
-def place_of(url: str) -> str:
-    """Return where a server is, for error messages: without user and password."""
-    parts = urlsplit(url)
-    return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def checked_url(url: object, where: str) -> str:
-    """Return the URL of a server. Raises ImproperlyConfigured, which tells ``where`` it stands."""
-    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
-        # Not shown: it may hold a password.
-        raise ImproperlyConfigured(
-            f"BROADCASTING{where}['OPTIONS']['url'] must be the URL of a Redis or Valkey"
-            " server, as 'redis://localhost:6379/0'"
-        )
-    return url
-
-
-def _close_in_background(client: _Client) -> None:
-    background.submit(client.aclose())

@@ -8,24 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from broadcasting.backplanes.background import background
-from broadcasting.backplanes.redis import checked_url, place_of
 from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.conf import get_settings
-from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable, NotSupported
+from broadcasting.exceptions import BroadcasterUnavailable, EncryptionUnavailable, NotSupported
 from broadcasting.outage import Outage
 from broadcasting.protocol.names import ChannelKind, kind_of, user_of
+from broadcasting.redis_clients import UNREACHABLE, RedisClients, checked_url
 from broadcasting.socket_ids import is_socket_io_id
 
 if TYPE_CHECKING:
@@ -42,18 +34,9 @@ class RedisBroadcaster(BaseBroadcaster):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        self.url = checked_url(options.get("url"), "['BROADCASTERS']")
+        self.clients = RedisClients(checked_url(options.get("url"), "['BROADCASTERS']"))
         self.prefix: str = options.get("prefix", "")
         self._outage = Outage("Redis of a broadcaster")
-        timeout = get_settings().publish_timeout
-        self._client = Redis.from_url(
-            self.url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._async_client: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis]
-        self._async_client = weakref.WeakKeyDictionary()
 
     def check(self, broadcast: Broadcast) -> None:
         for channel in broadcast.channels:
@@ -68,11 +51,11 @@ class RedisBroadcaster(BaseBroadcaster):
         self._allow()
         try:
             # One round trip, whatever the number of channels.
-            with self._client.pipeline(transaction=False) as pipe:
+            with self.clients.client.pipeline(transaction=False) as pipe:
                 for channel in broadcast.channels:
                     pipe.publish(self.prefix + channel, message(broadcast))
                 pipe.execute()
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             self._fail(error)
         self._outage.succeeded()
 
@@ -83,39 +66,31 @@ class RedisBroadcaster(BaseBroadcaster):
         sending = asyncio.wrap_future(background.submit(self._send(broadcast)))
         try:
             await sending
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             self._fail(error)
         self._outage.succeeded()
 
+    def close(self) -> None:
+        self.clients.close()
+
+    async def aclose(self) -> None:
+        await self.clients.aclose_in_background()
+
     async def _send(self, broadcast: Broadcast) -> None:
         async with asyncio.timeout(get_settings().publish_timeout):
-            async with self._client_of_loop().pipeline(transaction=False) as pipe:
+            async with self.clients.of_loop().pipeline(transaction=False) as pipe:
                 for channel in broadcast.channels:
                     pipe.publish(self.prefix + channel, message(broadcast))
                 await pipe.execute()
 
-    def _client_of_loop(self) -> AsyncRedis:
-        loop = asyncio.get_running_loop()
-        client = self._async_client.get(loop)
-        if client is None:
-            timeout = get_settings().publish_timeout
-            client = self._async_client[loop] = AsyncRedis.from_url(
-                self.url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=AsyncRetry(NoBackoff(), 0),
-            )
-            weakref.finalize(self, _close_in_background, client).atexit = False
-        return client
-
     def _allow(self) -> None:
         if not self._outage.allows():
-            raise BackplaneUnavailable(f"{place_of(self.url)} did not answer a moment ago")
+            raise BroadcasterUnavailable(f"{self.clients.place} did not answer a moment ago")
 
     def _fail(self, error: BaseException) -> None:
         self._outage.failed(error)
         reason = str(error) or type(error).__name__
-        raise BackplaneUnavailable(f"{place_of(self.url)} failed: {reason}") from error
+        raise BroadcasterUnavailable(f"{self.clients.place} failed: {reason}") from error
 
 
 def message(broadcast: Broadcast) -> str:
@@ -126,7 +101,3 @@ def message(broadcast: Broadcast) -> str:
         except_socket = None
     name, socket = json.dumps(broadcast.name), json.dumps(except_socket)
     return f'{{"event":{name},"data":{broadcast.data},"socket":{socket}}}'
-
-
-def _close_in_background(client: AsyncRedis) -> None:
-    background.submit(client.aclose())

@@ -32,7 +32,7 @@ class TestRedis(RemoteContract):
 
     async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
         topic = backplane.topic(app_id, channel)
-        await asyncio.to_thread(backplane._client.publish, topic, text)
+        await asyncio.to_thread(backplane._clients.client.publish, topic, text)
 
     async def test_sites_with_prefixes_of_their_own_never_meet(self):
         mine, theirs, inbox = await self.make(), await self.make(prefix="other"), Inbox()
@@ -111,7 +111,9 @@ async def test_subscriptions_survive_a_lost_connection_and_the_gap_is_counted(ow
     node = backplane.connect(inbox)
     for number in range(3):
         await node.join("app", f"c{number}")
-    await asyncio.to_thread(backplane._client.execute_command, "CLIENT", "KILL", "TYPE", "pubsub")
+    await asyncio.to_thread(
+        backplane._clients.client.execute_command, "CLIENT", "KILL", "TYPE", "pubsub"
+    )
     # Joins wait for the new connection.
     await node.join(ENVELOPE.app_id, ENVELOPE.channel)
     assert backplane.gaps == 1

@@ -15,8 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.redis import RedisBroadcaster
 from broadcasting.broadcasts import Broadcast
-from broadcasting.exceptions import BackplaneUnavailable, EncryptionUnavailable, NotSupported
+from broadcasting.exceptions import BroadcasterUnavailable, EncryptionUnavailable, NotSupported
 from tests.conftest import Valkey
+from tests.live import PATIENCE
 
 GRACE = 0.5
 SOCKET = "QbTbk1Pw-VJx_nRXAAAB"
@@ -111,10 +112,10 @@ async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
     try:
         for limit in (0.25 + GRACE, 0.05):
             began = time.monotonic()
-            with pytest.raises(BackplaneUnavailable, match="Redis at"):
+            with pytest.raises(BroadcasterUnavailable, match="Redis at"):
                 await broadcaster.abroadcast(shipped())
             assert time.monotonic() - began < limit
-            with pytest.raises(BackplaneUnavailable):
+            with pytest.raises(BroadcasterUnavailable):
                 broadcaster.broadcast(shipped())
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -124,3 +125,27 @@ def test_a_url_is_wanted_and_never_shown() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"BROADCASTERS.*'url'") as refused:
         RedisBroadcaster({"url": "http://user:geheim@host"})
     assert "geheim" not in str(refused.value)
+
+
+async def test_closing_lets_the_next_send_open_again(own_valkey: Valkey) -> None:
+    broadcaster = RedisBroadcaster({"url": own_valkey.url})
+    await broadcaster.aclose()  # nothing was opened yet
+    admin = redis.Redis.from_url(own_valkey.url)
+    try:
+        for _ in range(2):
+            broadcaster.broadcast(shipped())
+            await broadcaster.abroadcast(shipped())
+            assert len(admin.client_list()) == 3
+            broadcaster.close()
+            await broadcaster.aclose()
+            until_alone(admin)
+    finally:
+        admin.close()
+
+
+def until_alone(admin: redis.Redis) -> None:
+    """Return once no other connection is left; the server takes a moment to notice."""
+    deadline = time.monotonic() + PATIENCE
+    while len(admin.client_list()) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
