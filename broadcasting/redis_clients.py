@@ -7,10 +7,13 @@ their connections belong to one. Knows nothing of what is said to the server.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -23,6 +26,20 @@ from broadcasting.conf import get_settings
 
 UNREACHABLE = (RedisError, OSError)
 """What a server that is away, or does not answer in time, makes its clients raise."""
+
+
+URL_WANTED = "must be the URL of a Redis or Valkey server, as 'redis://localhost:6379/0'"
+
+
+@dataclass(slots=True)
+class _Lent:
+    """A loop's client, how many are using it, and whether the last of them closes it."""
+
+    client: AsyncRedis
+    users: int = 0
+    closing: bool = False
+    finalizer: Any = None
+    """What closes it when nobody else does."""
 
 
 class RedisClients:
@@ -40,7 +57,7 @@ class RedisClients:
         )
         """For sync code: its pool is safe across threads and forks."""
 
-        self._of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis]
+        self._of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lent]
         self._of_loops = weakref.WeakKeyDictionary()
 
     @property
@@ -51,20 +68,19 @@ class RedisClients:
 
     def of_loop(self) -> AsyncRedis:
         """Return the client of the running loop; whose loop it is closes it with aclose()."""
-        loop = asyncio.get_running_loop()
-        client = self._of_loops.get(loop)
-        if client is None:
-            timeout = get_settings().publish_timeout
-            client = self._of_loops[loop] = AsyncRedis.from_url(
-                self.url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=AsyncRetry(NoBackoff(), 0),
-            )
-            if background.owns(loop):
-                # It lives on when the settings, and with them these clients, are gone.
-                weakref.finalize(self, _close_in_background, client).atexit = False
-        return client
+        return self._lent().client
+
+    @contextlib.asynccontextmanager
+    async def lend(self) -> AsyncIterator[AsyncRedis]:
+        """The client of a loop that many share: aclose() waits for nobody, and cuts nobody off."""
+        lent = self._lent()
+        lent.users += 1
+        try:
+            yield lent.client
+        finally:
+            lent.users -= 1
+            if lent.closing and not lent.users:
+                await lent.client.aclose()
 
     def close(self) -> None:
         """Let the sync connections go; the next use opens new ones."""
@@ -72,25 +88,42 @@ class RedisClients:
 
     async def aclose(self) -> None:
         """Let the connections of the running loop go; the next use opens new ones."""
-        client = self._of_loops.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        lent = self._of_loops.pop(asyncio.get_running_loop(), None)
+        if lent is None:
+            return
+        lent.closing = True
+        if lent.finalizer is not None:
+            lent.finalizer.detach()
+        if not lent.users:
+            await lent.client.aclose()
 
     async def aclose_in_background(self) -> None:
         """Let those of the background loop go, from any other loop."""
         if any(background.owns(loop) for loop in tuple(self._of_loops)):
             await asyncio.wrap_future(background.submit(self.aclose()))
 
+    def _lent(self) -> _Lent:
+        loop = asyncio.get_running_loop()
+        lent = self._of_loops.get(loop)
+        if lent is None:
+            timeout = get_settings().publish_timeout
+            client = AsyncRedis.from_url(
+                self.url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=AsyncRetry(NoBackoff(), 0),
+            )
+            lent = self._of_loops[loop] = _Lent(client)
+            if background.owns(loop):
+                # It lives on when the settings, and with them these clients, are gone.
+                lent.finalizer = weakref.finalize(self, _close_in_background, client)
+                lent.finalizer.atexit = False
+        return lent
 
-def checked_url(url: object, where: str) -> str:
-    """Return the URL of a server. Raises ImproperlyConfigured, which tells ``where`` it stands."""
-    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
-        # Not shown: it may hold a password.
-        raise ImproperlyConfigured(
-            f"BROADCASTING{where}['OPTIONS']['url'] must be the URL of a Redis or Valkey"
-            " server, as 'redis://localhost:6379/0'"
-        )
-    return url
+
+def is_url(url: object) -> TypeGuard[str]:
+    """Whether ``url`` may be the URL of a server; if not, it may still hold a password."""
+    return isinstance(url, str) and url.startswith(("redis://", "rediss://", "unix://"))
 
 
 def _close_in_background(client: AsyncRedis) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -24,7 +25,7 @@ from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.remote import Carrier, RemoteBackplane
 from broadcasting.exceptions import BackplaneUnavailable
-from broadcasting.redis_clients import UNREACHABLE, RedisClients, checked_url
+from broadcasting.redis_clients import UNREACHABLE, URL_WANTED, RedisClients, is_url
 
 logger = logging.getLogger("broadcasting.backplane")
 
@@ -44,7 +45,10 @@ class RedisBackplane(RemoteBackplane):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(retry_delay=options.get("retry_delay", 1.0))
-        self.url: str = checked_url(options.get("url"), "['BACKPLANE']")
+        url = options.get("url")
+        if not is_url(url):
+            raise ImproperlyConfigured(f"BROADCASTING['BACKPLANE']['OPTIONS']['url'] {URL_WANTED}")
+        self.url: str = url
         self.prefix: str = options.get("prefix", DEFAULT_PREFIX)
         self.join_timeout: float = options.get("join_timeout", 5.0)
         self.idle_timeout: float = options.get("idle_timeout", 15.0)

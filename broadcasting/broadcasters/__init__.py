@@ -13,10 +13,11 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.broadcasters.options import OptionError
 from broadcasting.conf import BackendSettings, get_settings, on_change
 from broadcasting.families import make_backend
 
-__all__ = ["SILENT", "BaseBroadcaster", "broadcasters"]
+__all__ = ["SILENT", "BaseBroadcaster", "OptionError", "broadcasters"]
 
 SHORT_NAMES = {
     "channels": "broadcasting.broadcasters.channels.ChannelsBroadcaster",

@@ -16,11 +16,12 @@ from broadcasting.backplanes import Envelope, get_backplane
 from broadcasting.backplanes.control import Revoke, Terminate, now_ms
 from broadcasting.backplanes.control import envelope as control_envelope
 from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.broadcasters.limits import check_names
 from broadcasting.encryption import channel_key, encrypt
-from broadcasting.exceptions import InvalidChannelName, InvalidEventName, PayloadError
+from broadcasting.exceptions import PayloadError
 from broadcasting.protocol import messages
 from broadcasting.protocol.encryption import sealed_size
-from broadcasting.protocol.names import ChannelKind, is_socket_id, kind_of, user_of
+from broadcasting.protocol.names import ChannelKind, is_socket_id, kind_of
 from broadcasting.publishing import apublish, publish
 
 if TYPE_CHECKING:
@@ -41,16 +42,12 @@ class ChannelsBroadcaster(BaseBroadcaster):
 
     def check(self, broadcast: Broadcast) -> None:
         application = self.application
-        if len(broadcast.name) > application.max_event_name_length:
-            raise InvalidEventName(
-                f"{broadcast.name!r} has more than {application.max_event_name_length} characters"
-            )
+        check_names(
+            broadcast,
+            channel=application.max_channel_name_length,
+            event=application.max_event_name_length,
+        )
         for channel in broadcast.channels:
-            # A user's own channel is as long as the id asks for.
-            if len(channel) > application.max_channel_name_length and user_of(channel) is None:
-                raise InvalidChannelName(
-                    f"{channel!r} has more than {application.max_channel_name_length} characters"
-                )
             if kind_of(channel) is ChannelKind.ENCRYPTED:
                 channel_key(application, channel)
         _check_size(broadcast, application)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.broadcasters.options import OptionError, Options
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import BroadcasterUnavailable, EncryptionUnavailable, NotSupported
 from broadcasting.outage import Outage
 from broadcasting.protocol.names import ChannelKind, kind_of, user_of
-from broadcasting.redis_clients import UNREACHABLE, RedisClients, checked_url
+from broadcasting.redis_clients import UNREACHABLE, URL_WANTED, RedisClients, is_url
 from broadcasting.socket_ids import is_socket_io_id
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ class RedisBroadcaster(BaseBroadcaster):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        self.clients = RedisClients(checked_url(options.get("url"), "['BROADCASTERS']"))
-        self.prefix: str = options.get("prefix", "")
+        url = options.get("url")
+        if not is_url(url):
+            raise OptionError("redis", "url", URL_WANTED)
+        self.clients = RedisClients(url)
+        self.prefix = Options("redis", options).text("prefix")
         self._outage = Outage("Redis of a broadcaster")
 
     def check(self, broadcast: Broadcast) -> None:
@@ -77,11 +81,14 @@ class RedisBroadcaster(BaseBroadcaster):
         await self.clients.aclose_in_background()
 
     async def _send(self, broadcast: Broadcast) -> None:
-        async with asyncio.timeout(get_settings().publish_timeout):
-            async with self.clients.of_loop().pipeline(transaction=False) as pipe:
-                for channel in broadcast.channels:
-                    pipe.publish(self.prefix + channel, message(broadcast))
-                await pipe.execute()
+        async with (
+            asyncio.timeout(get_settings().publish_timeout),
+            self.clients.lend() as client,
+            client.pipeline(transaction=False) as pipe,
+        ):
+            for channel in broadcast.channels:
+                pipe.publish(self.prefix + channel, message(broadcast))
+            await pipe.execute()
 
     def _allow(self) -> None:
         if not self._outage.allows():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -122,7 +123,7 @@ async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
 
 
 def test_a_url_is_wanted_and_never_shown() -> None:
-    with pytest.raises(ImproperlyConfigured, match=r"BROADCASTERS.*'url'") as refused:
+    with pytest.raises(ImproperlyConfigured, match=r"'url' of 'redis'") as refused:
         RedisBroadcaster({"url": "http://user:geheim@host"})
     assert "geheim" not in str(refused.value)
 
@@ -149,3 +150,17 @@ def until_alone(admin: redis.Redis) -> None:
     while len(admin.client_list()) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+async def test_closing_cuts_off_nobody(own_valkey: Valkey) -> None:
+    """The loop behind it serves every thread."""
+    broadcaster = RedisBroadcaster({"url": own_valkey.url})
+    for _ in range(20):
+        sending = [asyncio.create_task(broadcaster.abroadcast(shipped())) for _ in range(5)]
+        await asyncio.sleep(0)
+        await broadcaster.aclose()
+        await asyncio.gather(*sending)
+    await broadcaster.aclose()
+    admin = redis.Redis.from_url(own_valkey.url)
+    until_alone(admin)
+    admin.close()

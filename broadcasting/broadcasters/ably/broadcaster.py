@@ -6,12 +6,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
-
 from broadcasting.broadcasters.ably import tokens
 from broadcasting.broadcasters.ably.client import Client, Request, requests
 from broadcasting.broadcasters.ably.names import read_key
 from broadcasting.broadcasters.base import BaseBroadcaster
+from broadcasting.broadcasters.options import Options
 from broadcasting.exceptions import BroadcastRefused, EncryptionUnavailable, NotSupported
 from broadcasting.protocol.names import ChannelKind, kind_of, user_of
 
@@ -43,10 +42,11 @@ class AblyBroadcaster(BaseBroadcaster):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
+        read = Options("ably", options)
         self.key = read_key(options)
-        self.allows_public = not options.get("disable_public_channels", False)
-        self.token_seconds = int(_seconds(options, "token_expiry", TOKEN_SECONDS))
-        self.client = Client(self.key, _base_url(options), _seconds(options, "timeout", TIMEOUT))
+        self.allows_public = not read.switch("disable_public_channels", False)
+        self.token_seconds = int(read.seconds("token_expiry", TOKEN_SECONDS))
+        self.client = Client(self.key, _base_url(read), read.seconds("timeout", TIMEOUT))
 
     def check(self, broadcast: Broadcast) -> None:
         for channel in broadcast.channels:
@@ -101,14 +101,7 @@ def _to_everyone(request: Request, refusal: BroadcastRefused) -> Request:
     return Request(path=request.path, content=content)
 
 
-def _seconds(options: Mapping[str, Any], name: str, default: float) -> float:
-    value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ImproperlyConfigured(f"The option {name!r} of 'ably' is more than 0 seconds")
-    return float(value)
-
-
-def _base_url(options: Mapping[str, Any]) -> str:
-    secure = options.get("use_tls", True)
-    port = options.get("port") or (443 if secure else 80)
-    return f"{'https' if secure else 'http'}://{options.get('host') or HOST}:{port}"
+def _base_url(read: Options) -> str:
+    secure = read.switch("use_tls", True)
+    port = read.port(443 if secure else 80)
+    return f"{'https' if secure else 'http'}://{read.host() or HOST}:{port}"

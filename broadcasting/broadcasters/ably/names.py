@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
-
+from broadcasting.broadcasters.options import OptionError
 from broadcasting.protocol.names import ChannelKind, kind_of
 
 PUBLIC = "public:"
@@ -28,12 +27,10 @@ class AblyKey:
 
 
 def read_key(options: Mapping[str, Any]) -> AblyKey:
-    """Return the option ``key``. Raises ImproperlyConfigured."""
+    """Return the option ``key``. Raises OptionError."""
     match = _KEY.fullmatch(str(options.get("key", "")))
     if match is None:
-        raise ImproperlyConfigured(
-            "The broadcaster 'ably' needs the option 'key', as Ably shows it: 'app.key:secret'"
-        )
+        raise OptionError("ably", "key", "must be as Ably shows it: 'app.key:secret'")
     return AblyKey(name=match[1], secret=match[2])
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
-
 from broadcasting.broadcasters.base import BaseBroadcaster, raise_first
+from broadcasting.broadcasters.limits import check_names
+from broadcasting.broadcasters.options import Options
 from broadcasting.broadcasters.pusher import requests
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
 from broadcasting.exceptions import BroadcastingError, NotSupported, PayloadError
 from broadcasting.protocol.application import Application
-from broadcasting.protocol.encryption import sealed_size
-from broadcasting.protocol.names import ChannelKind, kind_of
+from broadcasting.protocol.encryption import read_master_key, sealed_size
+from broadcasting.protocol.names import MAX_NAME_LENGTH, ChannelKind, kind_of
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
 
 MAX_DATA_BYTES = 10 * 1024
+MAX_CHANNEL_NAME_AT_PUSHER = 164
+"""Characters; servers of its kind, and Pusher's own libraries, take 200."""
+
 TIMEOUT = 5.0
 
 
@@ -28,34 +31,30 @@ class PusherBroadcaster(BaseBroadcaster):
 
     ``OPTIONS``: ``app_id``, ``key``, ``secret``; ``cluster`` or ``host``, ``port``,
     ``use_tls`` (True) and ``path`` (of a proxy); ``timeout`` in seconds;
-    ``encryption_master_key``, 32 bytes in base64.
+    ``encryption_master_key``, 32 bytes in base64; ``ours`` (False): whether that server is one
+    of this package, which is told whose private channels are, so that they can be revoked.
     """
 
     known_options: ClassVar[frozenset[str] | None] = frozenset(
         {
             *("app_id", "key", "secret", "cluster", "host", "port", "use_tls", "path"),
-            *("timeout", "encryption_master_key"),
+            *("timeout", "encryption_master_key", "ours"),
         }
     )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        if missing := [name for name in ("app_id", "key", "secret") if not options.get(name)]:
-            raise ImproperlyConfigured(
-                f"The broadcaster 'pusher' needs the options {', '.join(missing)}"
-            )
-        self.application = Application(
-            id=str(options["app_id"]),
-            key=options["key"],
-            secret=options["secret"],
-            encryption_master_key=options.get("encryption_master_key"),
-        )
-        timeout = options.get("timeout", TIMEOUT)
-        if not isinstance(timeout, int | float) or timeout <= 0:
-            raise ImproperlyConfigured("The option 'timeout' of 'pusher' is more than 0 seconds")
-        self.client = Client(self.application, base_url(options), float(timeout))
+        read = Options("pusher", options)
+        self.application = _application(read, options)
+        read.switch("ours", False)
+        self.client = Client(self.application, _base_url(read), read.seconds("timeout", TIMEOUT))
 
     def check(self, broadcast: Broadcast) -> None:
+        check_names(
+            broadcast,
+            channel=self.application.max_channel_name_length,
+            event=self.application.max_event_name_length,
+        )
         size = len(broadcast.data.encode("utf-8", "surrogatepass"))
         for name in broadcast.channels:
             if kind_of(name) is ChannelKind.ENCRYPTED:
@@ -156,9 +155,40 @@ class PusherBroadcaster(BaseBroadcaster):
 
 
 def base_url(options: Mapping[str, Any]) -> str:
-    """Return where the API is: at ``host``, or else at Pusher's ``cluster``."""
-    secure = options.get("use_tls", True)
-    host = options.get("host") or f"api-{options.get('cluster') or 'mt1'}.pusher.com"
-    port = options.get("port") or (443 if secure else 80)
-    path = str(options.get("path") or "").strip("/")
+    """Return where the API is: at ``host``, or else at Pusher's ``cluster``.
+
+    Raises OptionError.
+    """
+    return _base_url(Options("pusher", options))
+
+
+def _base_url(read: Options) -> str:
+    secure = read.switch("use_tls", True)
+    cluster = read.text("cluster") or "mt1"
+    host = read.host() or f"api-{cluster}.pusher.com"
+    port = read.port(443 if secure else 80)
+    path = read.text("path").strip("/")
     return f"{'https' if secure else 'http'}://{host}:{port}{path and '/' + path}"
+
+
+def _application(read: Options, options: Mapping[str, Any]) -> Application:
+    app_id = options.get("app_id")
+    is_number = isinstance(app_id, int) and not isinstance(app_id, bool)
+    return Application(
+        id=str(app_id) if is_number else read.needed_text("app_id"),
+        key=read.needed_text("key"),
+        secret=read.needed_text("secret"),
+        encryption_master_key=_master_key(read),
+        max_channel_name_length=MAX_NAME_LENGTH if read.host() else MAX_CHANNEL_NAME_AT_PUSHER,
+    )
+
+
+def _master_key(read: Options) -> str | None:
+    text = read.text("encryption_master_key")
+    if not text:
+        return None
+    try:
+        read_master_key(text)
+    except ValueError as error:
+        raise read.error("encryption_master_key", "must be 32 bytes in base64") from error
+    return text
