@@ -5,9 +5,12 @@ Importing the package registers them; ``broadcasting.apps`` does.
 
 from broadcasting.checks import (
     authorization,
+    broadcasters,
     client_events,
+    encryption,
     events,
     families,
+    locks,
     models,
     settings,
     site,
@@ -17,9 +20,12 @@ from broadcasting.checks import (
 
 __all__ = [
     "authorization",
+    "broadcasters",
     "client_events",
+    "encryption",
     "events",
     "families",
+    "locks",
     "models",
     "settings",
     "site",

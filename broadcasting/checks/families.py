@@ -15,18 +15,12 @@ from broadcasting.backplanes import BaseBackplane, get_backplane
 from broadcasting.backplanes.channel_layer import ChannelLayerBackplane
 from broadcasting.broadcasters import broadcasters
 from broadcasting.broadcasters.channels import ChannelsBroadcaster
-from broadcasting.conf import get_settings, problems
+from broadcasting.conf import get_settings
 from broadcasting.queues import SHORT_NAMES as QUEUES
 from broadcasting.queues import BaseQueue, get_queue
 from broadcasting.registry import get_registry
 
 T = TypeVar("T")
-
-
-@register("broadcasting")
-def check_broadcasters(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
-    """E001, E002 and E015: what sends."""
-    return [*_default_alias(), *_broadcasters()]
 
 
 @register("broadcasting")
@@ -61,11 +55,12 @@ def _made(setting: str, make: Callable[[], T], found: list[CheckMessage]) -> T |
     try:
         return make()
     except Exception as error:  # a backend of somebody else's raises what it likes
-        found.append(_unusable(f"BROADCASTING['{setting}']", error))
+        found.append(unusable(f"BROADCASTING['{setting}']", error))
         return None
 
 
-def _unusable(place: str, error: Exception) -> Error:
+def unusable(place: str, error: Exception) -> Error:
+    """Return E002 for a backend that cannot be made."""
     said = str(error)
     if not isinstance(error, ImproperlyConfigured):
         said = f"{type(error).__name__}: {said}"
@@ -75,47 +70,6 @@ def _unusable(place: str, error: Exception) -> Error:
         " the settings page of the documentation lists both.",
         id="broadcasting.E002",
     )
-
-
-def _default_alias() -> Iterator[CheckMessage]:
-    settings = get_settings()
-    alias, known = settings.default_broadcaster, settings.broadcasters
-    # A malformed BROADCASTERS is said elsewhere; what it would have held is not known here.
-    if alias in known or any(p.path.startswith("BROADCASTERS") for p in problems()):
-        return
-    yield Error(
-        f"BROADCASTING['DEFAULT_BROADCASTER'] is {alias!r}, which BROADCASTERS lacks.",
-        hint=f"Use one of {', '.join(map(repr, known))}, or add {alias!r} to BROADCASTERS.",
-        id="broadcasting.E001",
-    )
-
-
-def _broadcasters() -> Iterator[CheckMessage]:
-    for alias in get_settings().broadcasters:
-        place = f"BROADCASTING['BROADCASTERS'][{alias!r}]"
-        try:
-            broadcaster = broadcasters[alias]
-        except Exception as error:  # a backend of somebody else's raises what it likes
-            yield _unusable(place, error)
-            continue
-        if isinstance(broadcaster, ChannelsBroadcaster):
-            yield from _application_of(place, broadcaster.options.get("application"))
-
-
-def _application_of(place: str, app_id: str | None) -> Iterator[CheckMessage]:
-    if app_id is None:
-        return
-    try:
-        known = [application.id for application in get_applications().all()]
-    except ImproperlyConfigured:  # said by the checks of the applications
-        return
-    if app_id not in known:
-        yield Error(
-            f"{place}: no application has the id {app_id!r}.",
-            hint=f"'application' in OPTIONS is the id of one of BROADCASTING['APPLICATIONS']:"
-            f" {', '.join(map(repr, known))}.",
-            id="broadcasting.E015",
-        )
 
 
 def _reach(backplane: BaseBackplane, queue: BaseQueue) -> Iterator[CheckMessage]:

@@ -11,13 +11,7 @@ from django.core.checks import Warning as CheckWarning
 
 from broadcasting import conf
 from broadcasting.applications.settings import mistakes
-from broadcasting.protocol import encryption
-
-EXAMPLE_SECRET = "app-secret"  # noqa: S105 - the documentation's, which everybody knows
-MIN_SECRET_LENGTH = 16
-EXAMPLE_MASTER_KEY = bytes(range(32))
-MIN_DIFFERENT_BYTES = 16
-"""In 32 random ones there are fewer once in more than a billion times."""
+from broadcasting.checks.secrets import useless_key, weak_key, weak_secret
 
 NO_EFFECT = "accepted, but has no effect in this version"
 
@@ -50,7 +44,7 @@ def check_applications(app_configs: object = None, **kwargs: object) -> list[Che
 def check_encryption(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """E016: a master key, and nothing to encrypt with."""
     entries = conf.get_settings().applications
-    if entries is None or isinstance(entries, str) or encryption.is_available():
+    if entries is None or isinstance(entries, str):
         return []
     return [*_useless_keys(entries)]
 
@@ -61,7 +55,7 @@ def check_secrets(app_configs: object = None, **kwargs: object) -> list[CheckMes
     entries = conf.get_settings().applications
     if entries is None or isinstance(entries, str):
         return []
-    return [*_weak_secrets(entries), *_weak_keys(entries)]
+    return [*_weak_secrets(entries)]
 
 
 def _problems() -> Iterator[CheckMessage]:
@@ -110,56 +104,24 @@ def _duplicates(entries: Sequence[object]) -> Iterator[CheckMessage]:
 
 def _weak_secrets(entries: Sequence[Any]) -> Iterator[CheckMessage]:
     for number, entry in enumerate(entries):
-        for key in ("secret", "previous_secret"):
-            secret = entry.get(key) if isinstance(entry, Mapping) else None
-            if not isinstance(secret, str) or not secret:
-                continue
-            if secret == EXAMPLE_SECRET:
-                weakness = "is the one of the documentation's examples"
-            elif len(secret) < MIN_SECRET_LENGTH:
-                weakness = f"has fewer than {MIN_SECRET_LENGTH} characters"
-            else:
-                continue
-            yield CheckWarning(
-                f"BROADCASTING['APPLICATIONS'][{number}]: {key!r} {weakness}, so that others"
-                " can sign for channels and publish.",
-                hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))",'
-                " and read it from the environment.",
-                id="broadcasting.W026",
+        place = f"BROADCASTING['APPLICATIONS'][{number}]"
+        if isinstance(entry, Mapping):
+            for key in ("secret", "previous_secret"):
+                yield from weak_secret(f"{place}[{key!r}]", entry.get(key))
+            yield from weak_key(
+                f"{place}['encryption_master_key']", entry.get("encryption_master_key")
             )
 
 
 def _useless_keys(entries: Sequence[object]) -> Iterator[CheckMessage]:
     for number, entry in enumerate(entries):
-        if isinstance(entry, Mapping) and entry.get("encryption_master_key") is not None:
+        if isinstance(entry, Mapping) and useless_key(entry.get("encryption_master_key")):
             yield Error(
                 f"BROADCASTING['APPLICATIONS'][{number}] has an 'encryption_master_key', but"
                 " PyNaCl is not installed: encrypted channels can neither be joined nor sent to.",
                 hint="pip install 'django-broadcasting[encryption]', or take the key out.",
                 id="broadcasting.E016",
             )
-
-
-def _weak_keys(entries: Sequence[Any]) -> Iterator[CheckMessage]:
-    for number, entry in enumerate(entries):
-        text = entry.get("encryption_master_key") if isinstance(entry, Mapping) else None
-        try:
-            key = encryption.read_master_key(text or "")
-        except (TypeError, ValueError):  # said by E006, where there is one
-            continue
-        if key == EXAMPLE_MASTER_KEY:
-            weakness = "is the one of the libraries' examples"
-        elif len(set(key)) < MIN_DIFFERENT_BYTES:
-            weakness = "is not random"
-        else:
-            continue
-        yield CheckWarning(
-            f"BROADCASTING['APPLICATIONS'][{number}]: 'encryption_master_key' {weakness}, so that"
-            " others can read what encrypted channels carry.",
-            hint='Make one with: python -c "import base64, os;'
-            ' print(base64.b64encode(os.urandom(32)).decode())", and read it from the environment.',
-            id="broadcasting.W026",
-        )
 
 
 def _place(path: str) -> str:
