@@ -7,6 +7,7 @@ host and what was answered, never what was signed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
@@ -30,6 +31,29 @@ MAX_BODY = 1000
 
 TOO_MANY_REQUESTS = 429
 
+
+SIGNED = b"auth_signature="
+
+
+class _Discreet(logging.Filter):
+    """Takes the query off what the HTTP library logs of a signed request, at level INFO.
+
+    Whoever reads the log could send the request again for some minutes.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_without_signature, record.args))
+        return True
+
+
+def _without_signature(value: object) -> object:
+    if isinstance(value, httpx2.URL) and SIGNED in value.query:
+        return value.copy_with(query=None)
+    return value
+
+
+logging.getLogger("httpx2").addFilter(_Discreet())
 
 Asked = TypeVar("Asked")
 

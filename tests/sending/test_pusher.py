@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from broadcasting.exceptions import (
     BroadcasterUnavailable,
     BroadcastRefused,
     EncryptionUnavailable,
+    InvalidChannelName,
+    InvalidEventName,
     PayloadError,
 )
 from broadcasting.protocol import encryption
@@ -285,3 +288,27 @@ async def test_closing_lets_the_next_send_open_again(receiver: Receiver, setting
         broadcasters.close()
         await broadcasters.aclose()
     assert len(bodies(receiver)) == 4
+
+
+@both
+async def test_a_signature_is_not_logged(
+    receiver: Receiver, colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await send(pusher(receiver.port), colour, made("orders"))
+    assert f"http://localhost:{receiver.port}/apps/shop/events " in caplog.text
+    assert "auth_signature" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("place", "longest"), [({"host": "ws.test"}, 200), ({"host": None, "cluster": "eu"}, 164)]
+)
+def test_a_name_that_is_too_long_is_known_before(place: dict[str, Any], longest: int) -> None:
+    broadcaster = pusher(80, **place)
+    broadcaster.check(made("c" * longest, name="n" * 200))
+    with pytest.raises(InvalidChannelName, match=f"more than {longest} characters"):
+        broadcaster.check(made("c" * (longest + 1)))
+    with pytest.raises(InvalidEventName, match="more than 200 characters"):
+        broadcaster.check(made("c", name="n" * 201))
+    # A user's own is as long as the id asks for.
+    broadcaster.check(made("#server-to-user-" + "7" * 128))
