@@ -107,5 +107,6 @@ def _weak_secrets() -> Iterator[CheckMessage]:
     for alias, entry in get_settings().broadcasters.items():
         place = f"BROADCASTING['BROADCASTERS'][{alias!r}]['OPTIONS']"
         options: dict[str, Any] = dict(entry.options)
-        yield from weak_secret(f"{place}['secret']", options.get("secret"))
+        if str(options.get("secret", "")).strip():  # one of blanks is E003
+            yield from weak_secret(f"{place}['secret']", options.get("secret"))
         yield from weak_key(f"{place}[{MASTER_KEY!r}]", options.get(MASTER_KEY))
