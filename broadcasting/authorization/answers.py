@@ -57,7 +57,7 @@ def find_signer(via: str | None = None) -> Signer:
             secret=secret,
             encryption_master_key=options.get("encryption_master_key"),
         )
-        return Signer(application=foreign, ours=False)
+        return Signer(application=foreign, ours=options.get("ours") is True)
     return Signer(application=default_application(options.get("application")), ours=True)
 
 

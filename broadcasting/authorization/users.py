@@ -24,7 +24,9 @@ from broadcasting.authorization.answers import find_signer, sign_user
 from broadcasting.authorization.decisions import check_answer
 from broadcasting.authorization.guards import Identity, settle
 from broadcasting.authorization.outcomes import Identification, Refused
+from broadcasting.broadcasters import broadcasters
 from broadcasting.channels import broadcast_id
+from broadcasting.conf import get_settings
 from broadcasting.protocol.names import is_socket_id, is_user_id
 from broadcasting.protocol.protocol import MAX_WATCHLIST
 from broadcasting.shown import public_values
@@ -150,12 +152,25 @@ async def aidentify(
 def _identify(request: HttpRequest, socket_id: str, identity: Identity) -> Identification:
     if not is_socket_id(socket_id):
         raise Refused("the socket id is malformed", status=400)
+    check_signs_in(get_settings().default_broadcaster)
     user = identity.user(identity.guards)
     if user is None:
         raise Refused("the visitor is a guest")
     user_data = _user_data(_resolve(user, request), user)
     answer = sign_user(find_signer(), socket_id, user_data)
     return Identification(status=200, answer=answer, user_data=user_data)
+
+
+def check_signs_in(alias: str) -> None:
+    """Raise Refused if nobody signs in to the server behind this broadcaster."""
+    if alias not in get_settings().broadcasters:
+        return
+    dialect = broadcasters[alias].dialect
+    if dialect != "pusher":
+        raise Refused(
+            f"nobody signs in where the default broadcaster {alias!r} sends: its clients speak"
+            f" {dialect!r}, and only those of Pusher's protocol know what that is"
+        )
 
 
 def _resolve(user: Any, request: HttpRequest) -> Mapping[Any, Any]:

@@ -124,14 +124,6 @@ def test_guards_find_the_user(client: Client, settings: Any) -> None:
     assert response.json()["user_data"] == '{"id":"8"}'
 
 
-def test_a_foreign_server_gets_its_own_signature(user: User, client: Client, settings: Any) -> None:
-    options = {"app_id": "1", "key": "foo", "secret": "bar"}
-    settings.BROADCASTING = {"BROADCASTERS": {"default": {"BACKEND": "null", "OPTIONS": options}}}
-    body = post(client).json()
-    foreign = Application(id="1", key="foo", secret="bar")
-    assert verify_authorization(foreign, user_text("123.456", body["user_data"]), body["auth"])
-
-
 def test_a_csrf_token_is_demanded_where_the_settings_say_so(settings: Any, user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
@@ -141,3 +133,41 @@ def test_a_csrf_token_is_demanded_where_the_settings_say_so(settings: Any, user:
     assert post(client).status_code == 403
     # Echo's own name for the header.
     assert post(client, headers={"X-CSRF-TOKEN": TOKEN}).status_code == 200
+
+
+def test_a_foreign_server_gets_its_own_signature(
+    user: User, client: Client, settings: Any
+) -> None:
+    options = {"app_id": "9", "key": "far-key", "secret": "far-secret", "cluster": "eu"}
+    far = {"default": {"BACKEND": "pusher", "OPTIONS": options}}
+    settings.BROADCASTING = settings.BROADCASTING | {"BROADCASTERS": far}
+    body = post(client).json()
+    application = Application(id="9", key="far-key", secret="far-secret")
+    text = user_text("123.456", body["user_data"])
+    assert verify_authorization(application, text, body["auth"])
+    assert not verify_authorization(APPLICATION, text, body["auth"])
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "dialect"),
+    [
+        ("redis", {"url": "redis://localhost/0"}, "socket.io"),
+        ("ably", {"key": "app.key:secret"}, "ably"),
+    ],
+)
+def test_where_nobody_signs_in_that_is_said(
+    user: User,
+    client: Client,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    backend: str,
+    options: dict[str, Any],
+    dialect: str,
+) -> None:
+    others = {"default": {"BACKEND": backend, "OPTIONS": options}}
+    settings.BROADCASTING = settings.BROADCASTING | {"BROADCASTERS": others}
+    response = post(client)
+    assert response.status_code == 403
+    assert f"'default' sends: its clients speak '{dialect}'" in caplog.text
+    settings.DEBUG = True
+    assert "nobody signs in" in post(client).json()["message"]
