@@ -137,16 +137,23 @@ class HttpClient(ABC, Generic[Asked]):
         self.outage.failed(error)
         return BroadcasterUnavailable(f"{self.base_url}: {type(error).__name__}: {error}")
 
+    def said_status(self, content: Any) -> int | None:
+        """Return the status that a server put into its answer alone; None if there is none."""
+        return None
+
     def _read(self, response: httpx2.Response) -> Any:
         self.outage.succeeded()
-        status = response.status_code
-        if status < 200 or status >= 300:
-            body = response.text[:MAX_BODY]
-            problem = f"{self.base_url} answered with {status}: {body}"
-            if status >= 500 or status == TOO_MANY_REQUESTS:
-                raise BroadcasterUnavailable(problem, status, body)
-            raise BroadcastRefused(problem, status, body)
         try:
-            return response.json()
+            content = response.json()
         except ValueError:
-            return {}  # some answer "ok", some nothing
+            content = {}  # some answer "ok", some nothing
+        status = response.status_code
+        if 200 <= status < 300:
+            status = self.said_status(content) or status
+        if 200 <= status < 300:
+            return content
+        body = response.text[:MAX_BODY]
+        problem = f"{self.base_url} answered with {status}: {body}"
+        if status >= 500 or status == TOO_MANY_REQUESTS:
+            raise BroadcasterUnavailable(problem, status, body)
+        raise BroadcastRefused(problem, status, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broadcasting.broadcasters.http import HttpClient
 from broadcasting.broadcasters.pusher.requests import Request, signed
@@ -29,3 +29,10 @@ class Client(HttpClient[Request]):
             content=request.body,
             headers={"Content-Type": "application/json"},
         )
+
+    def said_status(self, content: Any) -> int | None:
+        # soketi answers everything with 200, and says in the body what it did not do.
+        match content:
+            case {"error": _, "code": int(code)} if code >= 400:
+                return code
+        return None
