@@ -23,12 +23,12 @@ SETTINGS = "tests.live_settings"
 PATIENCE = 30.0
 """Seconds to wait for a process, on a machine that is busy with other tests."""
 
-Kind = Literal["uvicorn", "daphne", "hypercorn", "wsgi"]
+Kind = Literal["uvicorn", "daphne", "hypercorn", "wsgi", "gunicorn"]
 
 
 @dataclass
 class Server:
-    """One process on a port of its own: it holds sockets, unless its kind is ``wsgi``."""
+    """One process on a port of its own: it holds sockets, unless it serves WSGI."""
 
     kind: Kind
     port: int
@@ -55,6 +55,11 @@ class Server:
                 *("--graceful-timeout", "1", "tests.liveapp.asgi:application"),
             ],
             "wsgi": [sys.executable, "-m", "tests.liveapp.wsgi", str(self.port)],
+            "gunicorn": [
+                *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"),
+                *("--workers", "2", "--threads", "4", "--graceful-timeout", "1"),
+                "tests.liveapp.wsgi:application",
+            ],
         }[self.kind]
         self.process = spawn(command, self.env, self.log)
         wait_for_port(self.port, self.process, self.log)

@@ -241,3 +241,17 @@ def test_the_default_broadcasters_application_signs(
     _configure(settings, DEFAULT_BROADCASTER="it")
     signer = find_signer()
     assert (signer.application.key, signer.ours) == (key, ours)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_server_of_ours_behind_http_is_told_whose_a_private_channel_is(
+    settings: Any, ours: bool
+) -> None:
+    options = {"app_id": "9", "key": "far-key", "secret": "far-secret", "ours": ours}
+    far = {"default": {"BACKEND": "pusher", "OPTIONS": options}}
+    settings.BROADCASTING = settings.BROADCASTING | {"BROADCASTERS": far}
+    signer = find_signer()
+    assert (signer.application.key, signer.ours) == ("far-key", ours)
+    answer = sign_private(signer, "1.2", "private-a", User(pk=7))
+    assert answer["auth"].startswith("far-key:")
+    assert ("channel_data" in answer) is ours

@@ -135,9 +135,7 @@ def test_a_csrf_token_is_demanded_where_the_settings_say_so(settings: Any, user:
     assert post(client, headers={"X-CSRF-TOKEN": TOKEN}).status_code == 200
 
 
-def test_a_foreign_server_gets_its_own_signature(
-    user: User, client: Client, settings: Any
-) -> None:
+def test_a_foreign_server_gets_its_own_signature(user: User, client: Client, settings: Any) -> None:
     options = {"app_id": "9", "key": "far-key", "secret": "far-secret", "cluster": "eu"}
     far = {"default": {"BACKEND": "pusher", "OPTIONS": options}}
     settings.BROADCASTING = settings.BROADCASTING | {"BROADCASTERS": far}

@@ -15,5 +15,7 @@ urlpatterns = [
     path("revoke/", views.revoke),
     path("arevoke/", views.arevoke),
     path("deactivate/", views.deactivate),
+    path("read/", views.read),
+    path("aread/", views.aread),
     path("forged-auth/", views.forged_auth),
 ]

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 import broadcasting
+from broadcasting.broadcasters import broadcasters
 from broadcasting.exceptions import PublishError
 from tests.blog.models import Post
 from tests.liveapp.events import Happened
@@ -125,3 +126,19 @@ def deactivate(request: HttpRequest) -> JsonResponse:
 def forged_auth(request: HttpRequest) -> JsonResponse:
     """Answer as an auth view that knows the wrong secret."""
     return JsonResponse({"auth": "app-key:" + "0" * 64})
+
+
+@csrf_exempt
+def read(request: HttpRequest) -> JsonResponse:
+    """Ask the default broadcaster. JSON body: ask (a method of it), name."""
+    wish = json.loads(request.body)
+    found = getattr(broadcasters["default"], wish["ask"])(wish["name"])
+    return JsonResponse({"found": found})
+
+
+@csrf_exempt
+async def aread(request: HttpRequest) -> JsonResponse:
+    """See read(); from an async view."""
+    wish = json.loads(request.body)
+    found = await getattr(broadcasters["default"], f"a{wish['ask']}")(wish["name"])
+    return JsonResponse({"found": found})
