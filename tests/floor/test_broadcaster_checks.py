@@ -41,6 +41,7 @@ def using(backend: str, options: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_options_that_can_be_are_told_nothing(backend: str, options: dict[str, Any]) -> None:
+    """App 22: the other way."""
     assert run(using(backend, options)) == []
 
 
@@ -74,6 +75,7 @@ def test_options_that_can_be_are_told_nothing(backend: str, options: dict[str, A
     ],
 )
 def test_e003_an_option_that_cannot_be(backend: str, options: dict[str, Any], name: str) -> None:
+    """App 22: each option, by its name."""
     message = only("E003", using(backend, options))
     place = f"BROADCASTING['BROADCASTERS']['default']['OPTIONS'][{name!r}] of {backend!r} must be "
     assert message.msg.startswith(place)
