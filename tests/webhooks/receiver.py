@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -106,9 +107,11 @@ class Receiver:
 
 @contextlib.contextmanager
 def receiving(
-    answer: Callable[[int, str, str], int] | None = None, port: int = 0
+    answer: Callable[[int, str, str], int] | None = None,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Receiver]:
-    """A receiver that listens; on ``port``, or on any."""
+    """A receiver that listens; on ``port``, or on any; behind ``tls``, or plainly."""
     receiver = Receiver()
     if answer is not None:
         receiver.answer = answer
@@ -141,6 +144,8 @@ def receiving(
 
     with Server(("127.0.0.1", port), Handler) as server:
         receiver.port = server.server_port
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
