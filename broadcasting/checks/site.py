@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, register
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
+from broadcasting.broadcasters import SILENT
 from broadcasting.conf import get_settings
 from broadcasting.middleware import SocketIdMiddleware
 
@@ -19,7 +20,6 @@ LIBRARIES = (
     "pusher-js/pusher-with-encryption.min.js",
     "laravel-echo/echo.iife.js",
 )
-SILENT = ("log", "null", "locmem")
 
 
 @register("broadcasting")
