@@ -20,8 +20,8 @@ from broadcasting.forking import ForkSafeLock
 CURES = (
     "The 'local' backplane reaches only sockets held by the same process, and this process"
     " holds none. Either let events cross processes with the backplane 'redis' or"
-    " 'channel_layer', or publish over HTTP to the server's own API with the 'pusher'"
-    " library of any language."
+    " 'channel_layer', or publish over HTTP to the server's own API with the broadcaster"
+    " 'pusher'."
 )
 
 

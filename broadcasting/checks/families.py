@@ -80,8 +80,7 @@ def _reach(backplane: BaseBackplane, queue: BaseQueue) -> Iterator[CheckMessage]
         " no event would reach a socket.",
         hint="Let events cross processes with BACKPLANE = {'BACKEND': 'redis', 'OPTIONS': {'url':"
         " ...}}, or 'channel_layer' and a Redis channel layer. Or stay in one process with"
-        " QUEUE = {'BACKEND': 'sync'}, or publish over HTTP to the server's own API with the"
-        " 'pusher' library of any language.",
+        " QUEUE = {'BACKEND': 'sync'}, or publish over HTTP with the broadcaster 'pusher'.",
         id="broadcasting.E008",
     )
 

@@ -18,7 +18,7 @@ class TestLocal(BackplaneContract):
 
 
 def test_publishing_where_no_node_lives_names_both_cures():
-    with pytest.raises(NoServerHere, match=r"channel_layer.*'pusher' library"):
+    with pytest.raises(NoServerHere, match=r"channel_layer.*broadcaster 'pusher'"):
         LocalBackplane({}).publish(ENVELOPE)
 
 

@@ -32,7 +32,7 @@ def test_the_shell_is_told_both_cures(live_database: Path):
     last = done.stderr.strip().splitlines()[-1]
     assert "NoServerHere" in last
     assert "'channel_layer'" in last
-    assert "'pusher' library" in last
+    assert "broadcaster 'pusher'" in last
 
 
 def test_where_failures_are_rescued_the_shell_goes_on_and_says_it_once(live_database: Path):
