@@ -12,20 +12,28 @@ from tests.live import free_port, spawn, stop, wait_for_port
 from tests.node.process import executable
 
 FOLDER = Path(__file__).parent / "soketi"
-OLDEST, NEWEST = 16, 20
-"""Releases of node that its compiled part is there for."""
+NEWEST = 20
+"""Release of node up to which its compiled part is there."""
+
+
+def node() -> str | None:
+    """Return a node that can run it: the one installed beside it, or else the machine's."""
+    beside = sorted(FOLDER.glob("node_modules/node-linux-*/bin/node"))
+    if beside:
+        return str(beside[0])
+    found = executable()
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    return found if int(said.strip()[1:].partition(".")[0]) <= NEWEST else None
 
 
 def missing() -> str | None:
     """Return why it cannot run here, or None if it can."""
-    node = executable()
-    if node is None:
-        return "node is not installed"
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    if not OLDEST <= int(said.strip()[1:].partition(".")[0]) <= NEWEST:
-        return f"soketi runs on node {OLDEST} to {NEWEST}, and this one is {said.strip()}"
     if not (FOLDER / "node_modules" / "@soketi" / "soketi").is_dir():
         return f"the packages of {FOLDER.name} are not installed: run npm ci there, or ./dev test"
+    if node() is None:
+        return f"soketi wants a node of release {NEWEST} or older"
     return None
 
 
@@ -54,7 +62,7 @@ def serving() -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         script = FOLDER / "node_modules" / "@soketi" / "soketi" / "bin" / "server.js"
-        command = [executable() or "node", str(script), "start"]
+        command = [node() or "node", str(script), "start"]
         command.append(f"--config={FOLDER / 'config.json'}")
         env = {f"SOKETI_{name}": value for name, value in options.items()}
         process = spawn(command, env | {"NODE_NO_WARNINGS": "1"}, log)
