@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -288,16 +287,6 @@ async def test_closing_lets_the_next_send_open_again(receiver: Receiver, setting
         broadcasters.close()
         await broadcasters.aclose()
     assert len(bodies(receiver)) == 4
-
-
-@both
-async def test_a_signature_is_not_logged(
-    receiver: Receiver, colour: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    await send(pusher(receiver.port), colour, made("orders"))
-    assert f"http://localhost:{receiver.port}/apps/shop/events " in caplog.text
-    assert "auth_signature" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The driver ``pusher`` behind TLS: who is not known is told nothing."""
+"""What others can read of the driver ``pusher``: servers that nobody vouches for, and logs."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import ssl
 import subprocess
@@ -68,3 +69,12 @@ async def test_a_server_without_tls_is_told_nothing(colour: str) -> None:
         with pytest.raises(BroadcasterUnavailable):
             await send(pusher(plain.port, use_tls=True, timeout=2), colour, made("orders"))
         assert not plain.requests
+
+
+@both
+async def test_a_signature_is_not_logged(colour: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with receiving() as receiver:
+        await send(pusher(receiver.port), colour, made("orders"))
+    assert f"http://localhost:{receiver.port}/apps/shop/events " in caplog.text
+    assert "auth_signature" not in caplog.text
