@@ -92,7 +92,8 @@ class TestRedis(BroadcasterContract):
     secrets = (SECRET,)
 
     @pytest.fixture(autouse=True)
-    def place(self, valkey: Valkey) -> Iterator[None]:
+    def place(self, valkey: Valkey, configure: Any) -> Iterator[None]:
+        configure(PUBLISH_TIMEOUT=self.patience)  # the machine may be busy with other tests
         self.url = valkey.url
         with redis.Redis.from_url(valkey.url) as client, client.pubsub() as self.pubsub:
             yield

@@ -128,7 +128,8 @@ def test_a_url_is_wanted_and_never_shown() -> None:
     assert "geheim" not in str(refused.value)
 
 
-async def test_closing_lets_the_next_send_open_again(own_valkey: Valkey) -> None:
+async def test_closing_lets_the_next_send_open_again(own_valkey: Valkey, configure: Any) -> None:
+    configure(PUBLISH_TIMEOUT=10)
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     await broadcaster.aclose()  # nothing was opened yet
     admin = redis.Redis.from_url(own_valkey.url)
@@ -152,8 +153,9 @@ def until_alone(admin: redis.Redis) -> None:
         time.sleep(0.01)
 
 
-async def test_closing_cuts_off_nobody(own_valkey: Valkey) -> None:
+async def test_closing_cuts_off_nobody(own_valkey: Valkey, configure: Any) -> None:
     """The loop behind it serves every thread."""
+    configure(PUBLISH_TIMEOUT=10)
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     for _ in range(20):
         sending = [asyncio.create_task(broadcaster.abroadcast(shipped())) for _ in range(5)]
