@@ -1,8 +1,9 @@
 """Models that broadcast what happens to their rows: ``class Post(BroadcastsEvents, models.Model)``.
 
 Laravel's model broadcasting. ``model`` is what models inherit, ``events`` the event that is
-dispatched, ``receivers`` what listens to Django's own signals, ``options`` what may be declared,
-``adoption`` for models of others, ``rows`` for many at once.
+dispatched, ``receivers`` what listens to Django's own signals, ``memory`` what rows know of the
+database, ``options`` what may be declared, ``adoption`` for models of others, ``rows`` for many
+at once.
 """
 
 from broadcasting.broadcastable.adoption import broadcasts_events

@@ -80,8 +80,7 @@ class ModelBroadcast(ShouldBroadcast):
         if self._changes is None:
             return {"model": self.instance}
         changes: Changes = self._changes
-        told = {name: [*pair] for name, pair in changes.items() if name in fields}
-        return {"model": self.instance, "changes": told}
+        return {"model": self.instance, "changes": {n: [*pair] for n, pair in changes.items()}}
 
 
 def default_name(model: type, action: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ from django.db.models import Model
 from django.db.models.signals import class_prepared
 
 from broadcasting.broadcastable.events import ModelBroadcast
+from broadcasting.broadcastable.memory import changes_of, remembered
 from broadcasting.broadcastable.options import Changes, ModelOptions, model_options
 from broadcasting.broadcastable.receivers import connect
 from broadcasting.channels import Targets, TargetsByBroadcaster
@@ -146,21 +146,19 @@ class BroadcastsEvents:
             row.remember_loaded()
             return row
 
-        def refresh_from_db(self, *args, **kwargs):
-            super().refresh_from_db(*args, **kwargs)
-            self.remember_loaded()
+        def refresh_from_db(self, using=None, fields=None, from_queryset=None):
+            names = None if fields is None else [*fields]
+            super().refresh_from_db(using, names, from_queryset)
+            self.remember_loaded(names)
 
-    def remember_loaded(self) -> None:
-        """Keep what the database holds, for the next save to be compared with."""
-        if not self._broadcastable.remembers:
-            return
-        row: Any = self
-        held = vars(self)
-        self._broadcasting_loaded = {
-            field.attname: copy.deepcopy(held[field.attname])
-            for field in row._meta.concrete_fields
-            if field.attname in held
-        }
+    def remember_loaded(self, only: Iterable[str] | None = None) -> None:
+        """Keep what the database holds, for the next save to be compared with.
+
+        ``only``: the names of the fields that were read or written; None: all.
+        """
+        if self._broadcastable.remembers:
+            row: Any = self
+            self._broadcasting_loaded = remembered(row, self._broadcasting_loaded, only)
 
     def changes_since_loaded(self, only: Iterable[str] | None = None) -> Changes | None:
         """Return what a save changed, or None if nobody knows what was there before.
@@ -168,19 +166,8 @@ class BroadcastsEvents:
         ``only``: the names of the fields that were saved; None: all.
         """
         loaded = self._broadcasting_loaded
-        if loaded is None:
-            return None
         row: Any = self
-        names = None if only is None else set(only)
-        held = vars(self)
-        return {
-            field.attname: (loaded[field.attname], held[field.attname])
-            for field in row._meta.concrete_fields
-            if (names is None or field.name in names or field.attname in names)
-            and field.attname in held
-            and field.attname in loaded
-            and held[field.attname] != loaded[field.attname]
-        }
+        return None if loaded is None else changes_of(row, loaded, only)
 
     def _dispatch_of(self, event: str, on: Targets) -> Dispatch:
         row: Any = self

@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete
 
 from broadcasting.broadcastable.events import ModelBroadcast, Snapshot, snapshot_of
+from broadcasting.broadcastable.memory import UNKNOWN, with_what_is_known
 from broadcasting.broadcastable.options import Changes
 from broadcasting.dispatching import Dispatch
 from broadcasting.dispatching.muting import is_muted
@@ -37,12 +38,32 @@ def _saved(
         return
     options = instance._broadcastable
     changes = None if created else instance.changes_since_loaded(update_fields)
-    instance.remember_loaded()
-    if not created and options.only_if_changed and changes == {}:
+    instance.remember_loaded(update_fields)
+    if not created and options.only_if_changed and _is_nothing(instance, changes):
         return
     action = "created" if created else _kind_of_update(instance, changes)
-    told = changes if options.include_changes and action == "updated" else None
-    _dispatch(instance, action, using, changes=told)
+    row = with_what_is_known(instance)
+    told = _told(row, changes) if options.include_changes and action == "updated" else None
+    _dispatch(row, action, using, changes=told)
+
+
+def _is_nothing(instance: Any, changes: Changes | None) -> bool:
+    """Whether nothing changed but what every save sets (``auto_now``)."""
+    if changes is None:
+        return False
+    by_itself = {f.attname for f in instance._meta.concrete_fields if getattr(f, "auto_now", False)}
+    return changes.keys() <= by_itself
+
+
+def _told(row: Any, changes: Changes | None) -> Changes | None:
+    """Return the changes that may leave: of declared fields, whose old value is known."""
+    if changes is None:
+        return None
+    return {
+        name: (old, getattr(row, name))
+        for name, (old, _) in changes.items()
+        if name in row._broadcastable.fields and old is not UNKNOWN
+    }
 
 
 def _kind_of_update(instance: Any, changes: Changes | None) -> str:
@@ -50,7 +71,7 @@ def _kind_of_update(instance: Any, changes: Changes | None) -> str:
     if not changes or field is None or field not in changes:
         return "updated"
     before, after = changes[field]
-    if bool(before) == bool(after):
+    if UNKNOWN in (before, after) or bool(before) == bool(after):
         return "updated"
     return "trashed" if after else "restored"
 

@@ -43,6 +43,8 @@ class Note(BroadcastsEvents, models.Model):
     text = models.CharField(max_length=50)
     extra = models.JSONField(default=dict)
     hidden = models.IntegerField(default=0)
+    attachment = models.FileField(blank=True)
+    touched = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True)
 
     class BroadcastMeta:
@@ -55,6 +57,20 @@ class Note(BroadcastsEvents, models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Counter(BroadcastsEvents, models.Model):
+    """Counted up in the database."""
+
+    count = models.IntegerField(default=0)
+
+    class BroadcastMeta:
+        fields: ClassVar[list[str]] = ["id", "count"]
+        only_if_changed = True
+        include_changes = True
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
 
 
 class Comment(BroadcastsEvents, models.Model):
@@ -95,6 +111,7 @@ class Report(BroadcastsEvents, models.Model):
     """Shown by a worker, where that is possible."""
 
     title = models.CharField(max_length=50)
+    secret = models.CharField(max_length=50, default="hush")
 
     class BroadcastMeta:
         fields: ClassVar[list[str]] = ["id", "title"]

@@ -94,6 +94,14 @@ class TestWorkers:
             ("ReportUpdated", {"model": row, "changes": {"title": ["One", "Two"]}}),
         ]
 
+    def test_a_job_holds_nothing_undeclared(self, outbox: list[Broadcast]) -> None:
+        report = Report.objects.create(title="One", secret="geheim")
+        report.secret = "geheimer"
+        report.save()
+        assert len(KeptQueue.jobs) == 2
+        assert "geheim" not in json.dumps([payload for _, payload, _ in KeptQueue.jobs])
+        assert work() == []
+
     def test_what_is_gone_was_shown_before(self, outbox: list[Broadcast]) -> None:
         """App 9: deletes do not wait for a worker to look for the row."""
         with broadcasting.muted():

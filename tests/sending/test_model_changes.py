@@ -1,0 +1,96 @@
+"""What a save changed, as rows that remember what was loaded know it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from django.db.models import F
+
+import broadcasting
+from broadcasting.testing import FakeBroadcasts
+from tests.blog.models import Counter, Note
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def note(broadcasts: FakeBroadcasts) -> Note:
+    with broadcasting.muted():
+        return Note.objects.create(text="One")
+
+
+def told(broadcasts: FakeBroadcasts) -> list[Any]:
+    """Return what changed, for each update that left, and forget it."""
+    found = [record.payload["changes"] for record in broadcasts.sent]
+    broadcasts.clear()
+    return found
+
+
+def test_what_was_not_saved_yet_is_still_a_change(note: Note, broadcasts: FakeBroadcasts) -> None:
+    note.text, note.hidden = "Two", 1
+    note.save(update_fields=["hidden"])
+    note.save()
+    assert told(broadcasts) == [{}, {"text": ["One", "Two"]}]
+
+
+def test_reading_one_field_anew_leaves_the_others_changed(
+    note: Note, broadcasts: FakeBroadcasts
+) -> None:
+    note.text = "Two"
+    note.refresh_from_db(fields=["hidden"])
+    note.save()
+    assert told(broadcasts) == [{"text": ["One", "Two"]}]
+
+
+def test_a_deferred_field_that_is_read_leaves_the_others_changed(
+    note: Note, broadcasts: FakeBroadcasts
+) -> None:
+    found = Note.objects.only("text").get()
+    found.text = "Two"
+    assert found.hidden == 0
+    found.save()
+    assert told(broadcasts) == [{"text": ["One", "Two"]}]
+
+
+def test_a_deferred_field_that_is_set_has_changed(note: Note, broadcasts: FakeBroadcasts) -> None:
+    found = Note.objects.only("hidden").get()
+    found.text = "Two"
+    found.save()
+    # Nobody knows what it was.
+    assert told(broadcasts) == [{}]
+    found.text = "Three"
+    found.save()
+    assert told(broadcasts) == [{"text": ["Two", "Three"]}]
+
+
+def test_what_the_database_counts_is_told_as_it_came_out(broadcasts: FakeBroadcasts) -> None:
+    with broadcasting.muted():
+        counter = Counter.objects.create()
+    for count in (1, 2):
+        counter.count = F("count") + 1
+        counter.save()
+        (record,) = broadcasts.sent
+        assert record.payload["model"] == {"id": counter.pk, "count": count}
+        broadcasts.clear()
+
+
+def test_a_moment_that_every_save_sets_is_no_change(note: Note, broadcasts: FakeBroadcasts) -> None:
+    before = note.touched
+    note.save()
+    assert note.touched > before
+    broadcasts.assert_nothing_broadcast()
+
+
+def test_files_are_remembered_by_their_names(note: Note, broadcasts: FakeBroadcasts) -> None:
+    note.attachment = "a.txt"
+    note.save()
+    size = len(pickle.dumps(note))
+    for _ in range(5):
+        note.save()
+    assert len(pickle.dumps(note)) == size
+    assert told(broadcasts) == [{}]
+    note.attachment.name = "b.txt"
+    note.save()
+    assert told(broadcasts) == [{}]
