@@ -6,7 +6,7 @@ A receiver for all models would cost every model its fast deletes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete
@@ -15,8 +15,13 @@ from broadcasting.broadcastable.events import ModelBroadcast, Snapshot, snapshot
 from broadcasting.broadcastable.memory import UNKNOWN, with_what_is_known
 from broadcasting.broadcastable.options import Changes
 from broadcasting.dispatching import Dispatch
+from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.muting import is_muted
+from broadcasting.dispatching.rendering import Outgoing
 from broadcasting.listeners import has_listeners
+
+_GOING: Final = "_broadcasting_going"
+"""On what a delete began with: the rows that others of it extend."""
 
 
 def connect(model: type[Model]) -> None:
@@ -76,22 +81,35 @@ def _kind_of_update(instance: Any, changes: Changes | None) -> str:
     return "trashed" if after else "restored"
 
 
-def _about_to_delete(instance: Any, using: str, **kwargs: object) -> None:
-    # Rows of the models that this one extends go with it, and say nothing of their own.
-    for link in instance._meta.parents.values():
-        if link is not None:
-            getattr(instance, link.name)._broadcasting_goes_with_child = True
-    instance._broadcasting_snapshot = None
+def _about_to_delete(instance: Any, origin: Any = None, **kwargs: object) -> None:
+    # Rows of the models that this one extends go with it, and say nothing of their own. They may
+    # be other objects than the one of this row, but all are deleted for the same reason.
+    links = instance._meta.parents.items()  # without one, it is only a proxy
+    parents = {(m, getattr(instance, m._meta.pk.attname)) for m, link in links if link}
+    if parents and origin is not None:
+        vars(origin).setdefault(_GOING, set()).update(parents)
     if _speaks(instance, "deleted"):
         # Now, while its relations and its key are still there.
-        instance._broadcasting_snapshot = snapshot_of(instance.BroadcastEvent(instance, "deleted"))
+        instance._broadcasting_snapshot = _snapshot_or_none(instance)
 
 
-def _deleted(instance: Any, using: str, **kwargs: object) -> None:
+def _snapshot_or_none(instance: Any) -> Snapshot | None:
+    event: ModelBroadcast = instance.BroadcastEvent(instance, "deleted")
+    try:
+        return snapshot_of(event)
+    except Exception as error:
+        outgoing = Outgoing(event=event, options=type(event)._broadcasting)
+        if not outgoing.rescue:
+            raise
+        report(error, outgoing.label, "asking about it before it goes")
+        return None
+
+
+def _deleted(instance: Any, using: str, origin: Any = None, **kwargs: object) -> None:
     snapshot: Snapshot | None = vars(instance).pop("_broadcasting_snapshot", None)
-    if vars(instance).pop("_broadcasting_goes_with_child", False) or snapshot is None:
-        return
-    _dispatch(instance, "deleted", using, snapshot=snapshot)
+    goes_with_child = (instance._meta.concrete_model, instance.pk) in getattr(origin, _GOING, ())
+    if snapshot is not None and not goes_with_child:
+        _dispatch(instance, "deleted", using, snapshot=snapshot)
 
 
 def _speaks(instance: Any, action: str) -> bool:
