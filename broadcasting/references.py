@@ -218,19 +218,22 @@ def _reference(row: Model, path: str) -> dict[str, Any]:
         raise PayloadError(
             path, f"a {type(row).__name__} that is not saved cannot be fetched again"
         )
-    using = router.db_for_write(type(row), instance=row)
+    using = router.db_for_write(row._meta.model, instance=row)
     return {"$model": row._meta.label, "pk": _key(row, path), "db": using}
 
 
 def _is_rows(value: Any) -> bool:
     if not (isinstance(value, list | tuple) and value and isinstance(value[0], Model)):
         return False
-    return all(type(row) is type(value[0]) and row.pk is not None for row in value)
+    model = value[0]._meta.model
+    return all(
+        isinstance(row, Model) and row._meta.model is model and row.pk is not None for row in value
+    )
 
 
 def _references(rows: Any, path: str) -> dict[str, Any]:
     rows_ = list(rows)
-    model = rows.model if isinstance(rows, QuerySet) else type(rows_[0])
+    model = rows.model if isinstance(rows, QuerySet) else rows_[0]._meta.model
     if not all(isinstance(row, Model) for row in rows_):  # values() or values_list()
         return _packed(rows_, path, 0)  # type: ignore[no-any-return]
     using = router.db_for_write(model, instance=rows_[0] if rows_ else None)

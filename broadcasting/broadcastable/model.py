@@ -170,10 +170,8 @@ class BroadcastsEvents:
         return None if loaded is None else changes_of(row, loaded, only)
 
     def _dispatch_of(self, event: str, on: Targets) -> Dispatch:
-        row: Any = self
         quiet = self.is_broadcasting_muted()
-        broadcast = self.BroadcastEvent(self, event, on)
-        dispatch = Dispatch(broadcast, database=row._state.db, is_muted=quiet)
+        dispatch = Dispatch(self.BroadcastEvent(self, event, on), is_muted=quiet)
         return self.prepare_broadcast(dispatch, event)
 
 

@@ -36,7 +36,8 @@ def database_of(values: Iterable[Any]) -> str:
             # What select_for_update() will be asked on: using(), else where rows are written.
             return rows.select_for_update().db
         if rows._state.db:
-            return router.db_for_write(type(rows), instance=rows)
+            # Its own type may be that of a lazy object, as ``request.user`` is.
+            return router.db_for_write(rows._meta.model, instance=rows)
     return DEFAULT_DB_ALIAS
 
 

@@ -87,7 +87,7 @@ class BroadcastModelMixin(_View):
             payload=as_data(self.broadcast_with(instance, event)),
         )
         broadcast = ModelBroadcast(instance, event, None, None, snapshot)
-        return self.prepare_broadcast(Dispatch(broadcast, database=instance._state.db), event)
+        return self.prepare_broadcast(Dispatch(broadcast), event)
 
     def _refuse_speakers(self, model: Any) -> None:
         if isinstance(model, type) and issubclass(model, BroadcastsEvents):
