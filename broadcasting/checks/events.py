@@ -20,6 +20,7 @@ from django.db.models import Model, QuerySet
 from broadcasting.dispatching import EventOptions
 from broadcasting.dispatching.options import OPTION_NAMES
 from broadcasting.events import ShouldBroadcast
+from broadcasting.notifications import BroadcastNotification
 from broadcasting.protocol.names import CLIENT_PREFIX, is_event_name
 from broadcasting.shown import is_shown
 
@@ -89,7 +90,7 @@ def _path(event: Event) -> str:
 
 
 def _bare_models(event: Event) -> Iterator[CheckMessage]:
-    if event.broadcast_with is not ShouldBroadcast.broadcast_with:
+    if _says_what_leaves(event):
         return
     options: EventOptions = event._broadcasting
     if "" in options.serializer:
@@ -107,6 +108,13 @@ def _bare_models(event: Event) -> Iterator[CheckMessage]:
                 obj=event,
                 id="broadcasting.E010",
             )
+
+
+def _says_what_leaves(event: Event) -> bool:
+    if event.broadcast_with is not ShouldBroadcast.broadcast_with:
+        return True
+    default = BroadcastNotification.to_broadcast
+    return issubclass(event, BroadcastNotification) and event.to_broadcast is not default
 
 
 def _shown_annotations(event: Event) -> Iterator[tuple[str, Any]]:
@@ -159,6 +167,8 @@ def _name_of(event: Event) -> str | None:
     if event.broadcast_as is not ShouldBroadcast.broadcast_as:
         return None
     options: EventOptions = event._broadcasting
+    if issubclass(event, BroadcastNotification):  # all called the same, of different types
+        return options.name
     return options.name or event.__name__
 
 

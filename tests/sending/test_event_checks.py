@@ -14,7 +14,7 @@ import pytest
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from broadcasting import ShouldBroadcast
+from broadcasting import BroadcastNotification, ShouldBroadcast
 from broadcasting.checks.events import event_classes, problems_of, same_names
 from tests.testapp.models import Order
 
@@ -38,6 +38,28 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     class Meta:
         model = Order
         fields = ("id",)
+
+
+class Notice(BroadcastNotification):
+    order: Order
+
+
+class Said(Notice):
+    def to_broadcast(self, notifiable: Any) -> dict[str, int]:
+        return {"order": self.order.pk}
+
+
+def test_a_notification_may_say_what_leaves_in_its_own_way() -> None:
+    assert ids(Notice) == ["E010"]
+    assert ids(Said) == []
+
+
+def test_notifications_are_told_apart_by_their_type_not_by_their_name() -> None:
+    class Elsewhere:
+        class Said(Notice):
+            pass
+
+    assert [*same_names([Said, Elsewhere.Said])] == []
 
 
 def bare() -> Iterator[type[ShouldBroadcast]]:
@@ -209,7 +231,7 @@ def test_events_of_the_site_are_seen_and_bases_are_not() -> None:
 
 
 EVENTS = """
-from broadcasting import ShouldBroadcast
+from broadcasting import BroadcastNotification, ShouldBroadcast
 from django.contrib.auth.models import User
 class {name}(ShouldBroadcast):
     user: User
