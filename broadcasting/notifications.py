@@ -99,8 +99,18 @@ class BroadcastNotificationCreated(ShouldBroadcast):
         self._subject.broadcast_failed(error)
 
     def unique_id(self) -> str:
-        whose = getattr(self.notifiable, "pk", self.notifiable)
-        return f"{whose}:{self._subject.unique_id()}"
+        return f"{self._whose}:{self._subject.unique_id()}"
+
+    def coalesce_key(self) -> str:
+        return f"{self._whose}:{self._subject.coalesce_key()}"
+
+    @property
+    def _whose(self) -> str:
+        """Tell those apart whom it is for: users and teams may have the same keys."""
+        if self.notifiable is None:
+            return ",".join(map(str, self._on))
+        kind, key = self.notifiable.__class__, getattr(self.notifiable, "pk", self.notifiable)
+        return f"{name_of(kind)}:{key}"
 
 
 def notify(
@@ -150,6 +160,8 @@ async def anotify_on(targets: Targets, notification: BroadcastNotification) -> N
 
 
 def _dispatches(notifiables: Any, notification: BroadcastNotification) -> Iterator[Dispatch]:
+    if isinstance(notifiables, str):  # which would be told letter by letter
+        raise TypeError("notify() takes whom to tell; for channels there is notify_on()")
     is_one = isinstance(notifiables, Model) or not isinstance(notifiables, Iterable)
     for notifiable in [notifiables] if is_one else notifiables:
         yield _dispatch(notifiable, notification, None)

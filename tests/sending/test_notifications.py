@@ -195,6 +195,53 @@ def test_a_worker_may_render_it(configure: Any, outbox: list[Broadcast]) -> None
     assert '"amount":7,"for":"ada"' in outbox[0].data
 
 
+class Moved(BroadcastNotification):
+    """The last of a burst for each order."""
+
+    order: int
+
+    class Meta:
+        debounce = 60
+
+    def coalesce_key(self) -> int:
+        return self.order
+
+
+class Once(BroadcastNotification):
+    class Meta:
+        unique = True
+
+
+def test_bursts_are_told_apart_by_the_notification(broadcasts: FakeBroadcasts) -> None:
+    for order in (1, 2, 2):
+        notify(user(), Moved(order))
+    broadcasts.flush()
+    assert [record.payload["order"] for record in broadcasts.sent] == [1, 2]
+
+
+def test_one_of_its_kind_waits_for_each_whom_it_is_for(
+    configure: Any, outbox: list[Broadcast]
+) -> None:
+    configure(QUEUE={"BACKEND": "tests.sending.kept.KeptQueue"}, DEFAULT_BROADCASTER="locmem")
+    for who in (user(1), user(1), Order(pk=1)):
+        notify(who, Once())
+    notify_on(["status"], Once())
+    notify_on(["news"], Once())
+    assert work() == []
+    assert [sent.channels for sent in outbox] == [
+        ("private-auth.User.1",),
+        ("private-testapp.Order.1",),
+        ("status",),
+        ("news",),
+    ]
+
+
+def test_nobody_is_told_whose_name_is_spelled_out(broadcasts: FakeBroadcasts) -> None:
+    with pytest.raises(TypeError, match=r"notify_on\(\)"):
+        notify("orders.1", Paid(5))
+    broadcasts.assert_nothing_broadcast()
+
+
 def test_mistakes_are_told(broadcasts: FakeBroadcasts) -> None:
     with pytest.raises(TypeError, match="not a Ticked"):
         notify(user(), Ticked(1))  # type: ignore[arg-type]
