@@ -104,6 +104,23 @@ def test_a_view_tells_of_the_life_of_a_row(broadcasts: FakeBroadcasts) -> None:
     broadcasts.assert_broadcast(ModelBroadcast, lambda told: told.action == "deleted")
 
 
+class Several(TagViewSet):
+    """Makes several rows at once, as many views do."""
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        many = isinstance(kwargs.get("data"), list)
+        return super().get_serializer(*args, **kwargs, many=many)
+
+
+def test_several_rows_that_were_made_at_once_are_told_one_by_one(
+    broadcasts: FakeBroadcasts,
+) -> None:
+    request = APIRequestFactory().post("/", [{"name": "a"}, {"name": "b"}], format="json")
+    request.user = User(username="ada")
+    assert Several.as_view({"post": "create"})(request).status_code == 201
+    assert [record.payload["model"]["name"] for record in broadcasts.sent] == ["a", "b"]
+
+
 def test_a_view_may_have_its_own_say(broadcasts: FakeBroadcasts) -> None:
     pk = ask(Own, "post", name="a").data["id"]
     ask(Own, "put", pk, name="b")

@@ -57,9 +57,13 @@ class BroadcastModelMixin(_View):
     # -- what Django REST framework calls ---------------------------------------------------
 
     def perform_create(self, serializer: BaseSerializer[Any]) -> None:
-        self._refuse_speakers(getattr(getattr(serializer, "Meta", None), "model", None))
+        # Of several at once it is the one for each that knows the model.
+        of_one = getattr(serializer, "child", serializer)
+        self._refuse_speakers(getattr(getattr(of_one, "Meta", None), "model", None))
         super().perform_create(serializer)
-        self._tell(serializer.instance, "created")
+        made = serializer.instance
+        for instance in made if isinstance(made, list | tuple) else [made]:
+            self._tell(instance, "created")
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         self._refuse_speakers(type(serializer.instance))
