@@ -38,7 +38,7 @@ class Broadcast:
     channels: tuple[str, ...]
     """Wire names."""
 
-    data: str
+    data: str = field(repr=False)
     """The JSON text that clients get."""
 
     broadcaster: str
@@ -48,7 +48,7 @@ class Broadcast:
     event_label: str = ""
     """Dotted path of the event class, for logs and monitors."""
 
-    event: dict[str, Any] | None = None
+    event: dict[str, Any] | None = field(default=None, repr=False)
     """The event, packed, if it wants to hear that its broadcast failed in a worker."""
 
     id: str = field(default_factory=lambda: urandom(16).hex())

@@ -6,7 +6,7 @@ Taken when a job is pushed, given back by whoever does the job, or when nobody w
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from os import urandom
 from typing import Any, Final, Literal
@@ -48,7 +48,7 @@ class Locked:
 
     lock: Lock
     job: str
-    payload: dict[str, Any]
+    payload: dict[str, Any] = field(repr=False)
     unique: bool | Literal["until_processing"]
 
     def to_payload(self) -> dict[str, Any]:

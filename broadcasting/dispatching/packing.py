@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from broadcasting.broadcasts import Broadcast, unread
@@ -20,7 +20,7 @@ class Packed:
     """An event on its way to a worker that renders it."""
 
     id: str
-    event: dict[str, Any]
+    event: dict[str, Any] = field(repr=False)
     """As ``references.pack()`` made it."""
 
     label: str

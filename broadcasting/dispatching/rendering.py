@@ -42,7 +42,7 @@ ByBroadcaster = dict[str, tuple[Channel, ...]]
 class Outgoing:
     """An event with everything that was decided when it was dispatched."""
 
-    event: ShouldBroadcast
+    event: ShouldBroadcast = field(repr=False)
     """A shallow copy: what the program does to its own afterwards changes nothing."""
 
     options: EventOptions
