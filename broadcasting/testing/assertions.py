@@ -110,12 +110,13 @@ class BroadcastAssertions(ABC):
 
     def _found(self, event: Event, predicate: Predicate | None, on: Targets) -> list[Record]:
         channels = {channel.name for channel in as_channels(on)}
+        _check(event)
         return [
             record
             for record in self.sent
             if _is(record, event)
             and channels <= {channel.name for channel in record.channels}
-            and (predicate is None or predicate(record.event or record))
+            and (predicate is None or predicate(_subject(record)))
         ]
 
     def _fail(self, message: str) -> NoReturn:
@@ -123,6 +124,18 @@ class BroadcastAssertions(ABC):
         if pending := self.pending:
             lines += ["Waiting for a commit:", *(f"  {item}" for item in pending)]
         raise AssertionError("\n".join(lines))
+
+
+def _check(event: object) -> None:
+    # What could never be found would always count as not broadcast: a model in place of its event.
+    if not isinstance(event, str) and not (
+        isinstance(event, type) and issubclass(event, ShouldBroadcast)
+    ):
+        raise TypeError(f"{event!r} is neither an event class nor the name that clients listen to")
+
+
+def _subject(record: Record) -> Any:
+    return record if record.event is None else record.event
 
 
 def _is(record: Record, event: Event) -> bool:
