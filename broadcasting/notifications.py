@@ -160,10 +160,10 @@ async def anotify_on(targets: Targets, notification: BroadcastNotification) -> N
 
 
 def _dispatches(notifiables: Any, notification: BroadcastNotification) -> Iterator[Dispatch]:
-    if isinstance(notifiables, str):  # which would be told letter by letter
-        raise TypeError("notify() takes whom to tell; for channels there is notify_on()")
     is_one = isinstance(notifiables, Model) or not isinstance(notifiables, Iterable)
     for notifiable in [notifiables] if is_one else notifiables:
+        if isinstance(notifiable, str):  # a text would be told letter by letter
+            raise TypeError("notify() takes whom to tell; for channels there is notify_on()")
         yield _dispatch(notifiable, notification, None)
 
 

@@ -237,8 +237,9 @@ def test_one_of_its_kind_waits_for_each_whom_it_is_for(
 
 
 def test_nobody_is_told_whose_name_is_spelled_out(broadcasts: FakeBroadcasts) -> None:
-    with pytest.raises(TypeError, match=r"notify_on\(\)"):
-        notify("orders.1", Paid(5))
+    for spelled in ("orders.1", ["orders.1"]):
+        with pytest.raises(TypeError, match=r"notify_on\(\)"):
+            notify(spelled, Paid(5))
     broadcasts.assert_nothing_broadcast()
 
 
