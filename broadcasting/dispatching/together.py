@@ -69,7 +69,9 @@ class Block:
                 self._connections.append(connection)
 
     def __enter__(self) -> None:
-        if _current.get() is None:
+        around = _current.get()
+        # A task outlives the block that it was made in, and knows of it still.
+        if around is None or not around._is_open:
             self._token = _current.set(self)
 
     def __exit__(

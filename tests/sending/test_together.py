@@ -211,6 +211,23 @@ async def test_a_task_that_outlives_the_block_sends_by_itself(outbox: list[Broad
     assert numbers(outbox) == [1]
 
 
+@pytest.mark.usefixtures("queue")
+async def test_such_a_task_has_blocks_of_its_own() -> None:
+    ended = asyncio.Event()
+
+    async def late() -> None:
+        await ended.wait()
+        async with broadcasting.batch():
+            await Ticked(1).adispatch()
+            await Ticked(2).adispatch()
+
+    async with broadcasting.batch():
+        task = asyncio.create_task(late())
+    ended.set()
+    await task
+    assert kept() == [("broadcast_many", 2)]
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("queue")
 def test_what_commits_inside_leaves_at_the_end() -> None:
