@@ -6,16 +6,59 @@ Values are copies, so that what is changed in place counts; files are their name
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.core.files import File
+from django.db import connections, transaction
 from django.db.models import Field, Model
 
 from broadcasting.broadcastable.options import Changes
 
 UNKNOWN: Final = object()
 """In place of a value that only the database knows."""
+
+
+class Written:
+    """A save, and whether it is still there: its transaction may have been rolled back.
+
+    Django forgets the callbacks of what it rolls back, which nobody else holds.
+    """
+
+    def __init__(self, using: str | None, is_committed: bool = False) -> None:
+        self._is_committed = is_committed
+        self._waiting: weakref.ref[_Committed] | None = None
+        if using is not None and connections[using].in_atomic_block:
+            waiting = _Committed(self)
+            self._waiting = weakref.ref(waiting)
+            transaction.on_commit(waiting, using=using)
+        elif using is not None:
+            self._is_committed = True
+
+    def is_there(self) -> bool:
+        """Whether the database holds it, as seen from the transaction that wrote it."""
+        return self._is_committed or (self._waiting is not None and self._waiting() is not None)
+
+    def commit(self) -> None:
+        """Note that nothing can take it back."""
+        self._is_committed = True
+
+    def __deepcopy__(self, memo: object) -> Written:
+        return self
+
+    def __reduce__(self) -> Any:
+        return Written, (None, self._is_committed)
+
+
+class _Committed:
+    """What Django calls when the save is committed."""
+
+    def __init__(self, written: Written) -> None:
+        self._written = written
+
+    def __call__(self) -> None:
+        self._written.commit()
 
 
 def remembered(

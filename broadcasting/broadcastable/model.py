@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.db.models.signals import class_prepared
 
 from broadcasting.broadcastable.events import ModelBroadcast
-from broadcasting.broadcastable.memory import changes_of, remembered
+from broadcasting.broadcastable.memory import Written, changes_of, remembered
 from broadcasting.broadcastable.options import Changes, ModelOptions, model_options
 from broadcasting.broadcastable.receivers import connect
 from broadcasting.channels import Targets, TargetsByBroadcaster
@@ -46,6 +46,9 @@ class BroadcastsEvents:
 
     _broadcasting_loaded: dict[str, Any] | None = None
     """What was last read from or written to the database, where that matters."""
+
+    _broadcasting_written: Written | None = None
+    """The save that it is from, if it was not read."""
 
     # -- hooks ------------------------------------------------------------------------------
 
@@ -151,23 +154,34 @@ class BroadcastsEvents:
             super().refresh_from_db(using, names, from_queryset)
             self.remember_loaded(names)
 
-    def remember_loaded(self, only: Iterable[str] | None = None) -> None:
+    def remember_loaded(
+        self, only: Iterable[str] | None = None, *, saved_to: str | None = None
+    ) -> None:
         """Keep what the database holds, for the next save to be compared with.
 
-        ``only``: the names of the fields that were read or written; None: all.
+        ``only``: the names of the fields that were read or written; None: all. ``saved_to``: the
+        alias of the database, if they were written.
         """
         if self._broadcastable.remembers:
             row: Any = self
-            self._broadcasting_loaded = remembered(row, self._broadcasting_loaded, only)
+            self._broadcasting_loaded = remembered(row, self._known_to_be_there(), only)
+            if saved_to is not None:
+                self._broadcasting_written = Written(saved_to)
+            elif only is None:
+                self._broadcasting_written = None
 
     def changes_since_loaded(self, only: Iterable[str] | None = None) -> Changes | None:
         """Return what a save changed, or None if nobody knows what was there before.
 
         ``only``: the names of the fields that were saved; None: all.
         """
-        loaded = self._broadcasting_loaded
+        loaded = self._known_to_be_there()
         row: Any = self
         return None if loaded is None else changes_of(row, loaded, only)
+
+    def _known_to_be_there(self) -> dict[str, Any] | None:
+        written = self._broadcasting_written
+        return self._broadcasting_loaded if written is None or written.is_there() else None
 
     def _dispatch_of(self, event: str, on: Targets) -> Dispatch:
         quiet = self.is_broadcasting_muted()

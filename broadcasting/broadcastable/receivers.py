@@ -43,7 +43,7 @@ def _saved(
         return
     options = instance._broadcastable
     changes = None if created else instance.changes_since_loaded(update_fields)
-    instance.remember_loaded(update_fields)
+    instance.remember_loaded(update_fields, saved_to=using)
     if not created and options.only_if_changed and _is_nothing(instance, changes):
         return
     action = "created" if created else _kind_of_update(instance, changes)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 
 import broadcasting
@@ -81,6 +84,31 @@ def test_a_moment_that_every_save_sets_is_no_change(note: Note, broadcasts: Fake
     note.save()
     assert note.touched > before
     broadcasts.assert_nothing_broadcast()
+
+
+@pytest.mark.parametrize("block", ["transaction", "savepoint"])
+def test_what_was_rolled_back_was_never_written(
+    note: Note, broadcasts: FakeBroadcasts, block: str
+) -> None:
+    with transaction.atomic() if block == "savepoint" else nullcontext():
+        note.text = "Two"
+        with suppress(KeyError), transaction.atomic():
+            note.save()
+            raise KeyError
+        note.save()
+        note.save()
+    # Written, though nobody knows over what.
+    assert [record.payload["model"]["text"] for record in broadcasts.sent] == ["Two"]
+
+
+def test_what_is_not_yet_committed_is_known(note: Note, broadcasts: FakeBroadcasts) -> None:
+    with transaction.atomic():
+        note.text = "Two"
+        note.save()
+        copy.deepcopy(note).save()
+        note.save()
+    pickle.loads(pickle.dumps(note)).save()  # noqa: S301
+    assert told(broadcasts) == [{"text": ["One", "Two"]}]
 
 
 def test_files_are_remembered_by_their_names(note: Note, broadcasts: FakeBroadcasts) -> None:
