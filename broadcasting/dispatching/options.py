@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from django.core.cache import DEFAULT_CACHE_ALIAS
+from django.utils.module_loading import import_string
 
 from broadcasting.encoding import Fields, Serializers
 
@@ -153,9 +154,19 @@ def _fields(value: Any) -> Fields:
 
 def _serializers(value: Any) -> Serializers:
     given = value if isinstance(value, Mapping) else {"": value}
-    if not all(isinstance(name, str) and callable(one) for name, one in given.items()):
+    if not all(isinstance(name, str) for name in given):
         raise TypeError
-    return MappingProxyType(dict(given))
+    return MappingProxyType({name: _serializer(one) for name, one in given.items()})
+
+
+def _serializer(value: Any) -> Callable[..., Any]:
+    # By its path: that of a model is made after the model, which reads its options at once.
+    if isinstance(value, str) and "." in value:
+        return lambda *args, **kwargs: import_string(value)(*args, **kwargs)
+    if not callable(value):
+        raise TypeError
+    made: Callable[..., Any] = value
+    return made
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -222,7 +233,10 @@ _switch = (_of(bool), "True or False")
 
 _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "fields": (_fields, "a dict of names to lists of attribute names"),
-    "serializer": (_serializers, "a serializer class, or a dict of names to such classes"),
+    "serializer": (
+        _serializers,
+        "a serializer class or the path of one, or a dict of names to such",
+    ),
     "name": _text,
     "broadcasters": (_aliases, "an alias of BROADCASTERS or a list of them"),
     "queue": _text,

@@ -86,12 +86,13 @@ def test_a_queryset_is_shown_as_many() -> None:
     )
 
 
-def test_what_is_no_serializer_is_refused() -> None:
+@pytest.mark.parametrize("given", [5, "OrderSerializer", {"order": ""}])
+def test_what_is_no_serializer_is_refused(given: Any) -> None:
     with pytest.raises(TypeError, match=r"Meta\.serializer: must be a serializer class"):
 
         class Wrong(Shown):
             class Meta:
-                serializer = 5
+                serializer = given
 
 
 class Half(Shown):
@@ -114,6 +115,18 @@ def test_rows_that_broadcast_may_have_one() -> None:
     assert options.event.serializer == {"": OrderSerializer}
     order = {"model": ORDER}
     assert encode(order, options.event.fields, options.event.serializer) == (
+        '{"model":{"id":3,"total":"1.50","number":"#3"}}'
+    )
+
+
+class ByPath(BroadcastsEvents):
+    class BroadcastMeta:
+        serializer = f"{__name__}.OrderSerializer"
+
+
+def test_it_may_be_named_since_it_is_made_after_its_model() -> None:
+    options = model_options(ByPath)
+    assert encode({"model": ORDER}, options.event.fields, options.event.serializer) == (
         '{"model":{"id":3,"total":"1.50","number":"#3"}}'
     )
 
