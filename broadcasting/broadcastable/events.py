@@ -64,7 +64,8 @@ class ModelBroadcast(ShouldBroadcast):
         return self._declared() if payload is None else payload
 
     def unique_id(self) -> str:
-        return f"{self.action}:{self.instance.pk}"
+        # Sites with a database for each customer have the same keys in all of them.
+        return f"{self.action}:{self.instance._state.db}:{self.instance.pk}"
 
     def coalesce_key(self) -> str:
         return self.unique_id()

@@ -55,6 +55,14 @@ class TestMigrations:
 
 
 class TestDatabases:
+    def test_rows_of_several_databases_are_not_the_same(self) -> None:
+        rows = [Post(pk=1, title="One") for _ in range(2)]
+        for row, alias in zip(rows, ("default", "other"), strict=True):
+            row._state.db = alias
+        events = [Post.BroadcastEvent(row, "updated") for row in rows]
+        assert len({event.unique_id() for event in events}) == 2
+        assert len({event.coalesce_key() for event in events}) == 2
+
     def test_a_row_waits_for_the_database_that_it_is_written_to(
         self, broadcasts: FakeBroadcasts
     ) -> None:
