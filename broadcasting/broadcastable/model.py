@@ -144,8 +144,8 @@ class BroadcastsEvents:
         # Hidden from type checkers, to which a mixin's may not differ from Model's own.
 
         @classmethod
-        def from_db(cls, db, field_names, values):
-            row = super().from_db(db, field_names, values)
+        def from_db(cls, db, field_names, values, **kwargs):  # Django 6.1 has one more
+            row = super().from_db(db, field_names, values, **kwargs)
             row.remember_loaded()
             return row
 
