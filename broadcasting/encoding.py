@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NoReturn, TypeAlias, Union
 
 from django.db.models import Model
-from django.db.models.query import QuerySet
+from django.db.models.query import QuerySet, ValuesIterable
 from django.utils import timezone
 from django.utils.duration import duration_iso_string
 from django.utils.functional import Promise
@@ -125,6 +125,8 @@ class _Conversion:
             _refuse(path, f"nested deeper than {MAX_DEPTH} levels")
         self._open.add(id(value))
         try:
+            if isinstance(value, QuerySet) and _shows_all_columns(value, declared):
+                _refuse(path, "values() of every column; name the columns that may leave")
             if _is_list(value):
                 return [
                     self.value(item, (path, index), declared) for index, item in enumerate(value)
@@ -213,6 +215,12 @@ def _is_list(value: Any) -> bool:
     if isinstance(value, str | bytes | bytearray | memoryview | io.IOBase | Mapping):
         return False
     return isinstance(value, Sequence | Set | Iterator | QuerySet)
+
+
+def _shows_all_columns(rows: QuerySet[Any], declared: Sequence[str] | None) -> bool:
+    # Of values() that is () if no names were given; what is declared is taken out of its dicts.
+    are_dicts = rows._iterable_class is ValuesIterable
+    return rows._fields == () and not (declared and are_dicts)  # type: ignore[attr-defined]
 
 
 def _why_not(value: Any, path: Path) -> str:

@@ -221,3 +221,21 @@ def test_what_is_refused_is_not_shown_in_the_refusal(payload: Any) -> None:
     with pytest.raises(PayloadError) as refused:
         encode(payload)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("rows", [Order.objects.values(), Order.objects.values_list()])
+def test_rows_of_all_columns_are_bare_rows(rows: Any) -> None:
+    for payload in ({"orders": rows}, {"deep": [rows]}, rows):
+        with pytest.raises(PayloadError, match="name the columns"):
+            encode(payload)
+    with pytest.raises(PayloadError, match="name the columns"):
+        encode({"orders": Order.objects.values_list()}, {"orders": ["id"]})
+
+
+@pytest.mark.django_db
+def test_rows_of_named_columns_leave() -> None:
+    Order.objects.create(pk=3)
+    ids = Order.objects.values("id")
+    assert encode({"orders": ids}) == '{"orders":[{"id":3}]}'
+    assert encode({"orders": Order.objects.values_list("id", flat=True)}) == '{"orders":[3]}'
+    assert encode({"orders": Order.objects.values()}, {"orders": ["id"]}) == encode({"orders": ids})
