@@ -26,6 +26,7 @@ from django.utils.functional import Promise
 
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import MissingModel, PayloadError
+from broadcasting.shown import is_pydantic
 
 MAX_DEPTH: Final = 100
 
@@ -157,7 +158,7 @@ def _container(value: Any, path: str, depth: int) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"$object": _name(type(value)), "values": _packed(values, path, depth)}
-    if _is_pydantic(type(value)):
+    if is_pydantic(type(value)):
         return {"$object": _name(type(value)), "values": _packed(vars(value), path, depth)}
     raise PayloadError(
         path,
@@ -195,15 +196,9 @@ def _unpacked(value: Any) -> Any:
 
 def _declared(name: str) -> type:
     cls: type = find_class(name, object)
-    if not (
-        dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__") or _is_pydantic(cls)
-    ):
+    if not (dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__") or is_pydantic(cls)):
         raise PayloadError("event", f"{name!r} declares no attributes")
     return cls
-
-
-def _is_pydantic(cls: type) -> bool:
-    return callable(getattr(cls, "model_dump", None))
 
 
 def _hashable(key: Any) -> Any:
