@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
@@ -14,7 +15,7 @@ from broadcasting.broadcastable import BroadcastsEvents
 
 @register("broadcasting")
 def check_models(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
-    """E010 and E017: what of a row may leave, and what marks it as deleted."""
+    """E010 and E017: what of a row may leave, and that it is there."""
     return [
         message
         for model in apps.get_models()
@@ -33,6 +34,7 @@ def _of(model: Any) -> Iterator[CheckMessage]:
             obj=model,
             id="broadcasting.E010",
         )
+    yield from _missing(model, options.fields)
     if options.soft_deletes is None:
         return
     try:
@@ -45,3 +47,16 @@ def _of(model: Any) -> Iterator[CheckMessage]:
             obj=model,
             id="broadcasting.E017",
         )
+
+
+def _missing(model: Any, names: Iterable[str]) -> Iterator[CheckMessage]:
+    # It would be every save that fails.
+    for name in names:
+        if not hasattr(model, name):
+            close = get_close_matches(name, dir(model), 1)
+            yield Error(
+                f"{model._meta.label} has no attribute {name!r}, which BroadcastMeta.fields names.",
+                hint=f"Did you mean {close[0]!r}?" if close else "Name what its rows have.",
+                obj=model,
+                id="broadcasting.E017",
+            )

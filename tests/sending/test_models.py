@@ -62,6 +62,12 @@ class TestChecks:
         assert message.id == "broadcasting.E017"
         assert [*_of(undeclared(fields=["id"], soft_deletes="name"))] == []
 
+    def test_what_may_leave_is_there(self) -> None:
+        """App 22: E017."""
+        (message,) = _of(undeclared(fields=["pk", "name", "nmae", "__str__"]))
+        assert (message.id, "'nmae'" in message.msg) == ("broadcasting.E017", True)
+        assert message.hint == "Did you mean 'name'?"
+
 
 class TestActions:
     def test_a_row_tells_of_its_life(self, broadcasts: FakeBroadcasts) -> None:
