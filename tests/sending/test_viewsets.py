@@ -156,6 +156,13 @@ def test_rows_that_tell_of_themselves_are_refused_before_they_are_written(
     assert Post.objects.get().title == "a"
 
 
+def test_a_view_in_which_it_would_do_nothing_is_refused() -> None:
+    with pytest.raises(TypeError, match="Late: BroadcastModelMixin must stand before"):
+
+        class Late(viewsets.ModelViewSet[Tag], BroadcastModelMixin):  # type: ignore[misc, metaclass]
+            queryset = Tag.objects.all()
+
+
 def test_without_the_framework_the_cure_is_named() -> None:
     code = (
         "import sys; sys.modules['rest_framework'] = None\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from rest_framework import mixins
 
 from broadcasting.broadcastable import BroadcastsEvents, ModelBroadcast
 from broadcasting.broadcastable.events import Snapshot, channels_of, default_name
@@ -35,6 +36,16 @@ class BroadcastModelMixin(_View):
     with ``{"model": ...}`` as the view's serializer shows it, after the commit, to all but the
     tab that asked (``X-Socket-ID``). The event is a ``ModelBroadcast``.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        writers = {mixins.CreateModelMixin, mixins.UpdateModelMixin, mixins.DestroyModelMixin}
+        before = cls.__mro__[: cls.__mro__.index(BroadcastModelMixin)]
+        if early := writers.intersection(before):
+            names = " and ".join(sorted(one.__name__ for one in early))
+            raise TypeError(
+                f"{cls.__name__}: BroadcastModelMixin must stand before {names}, or hears nothing"
+            )
 
     def broadcast_on(self, instance: Any, event: str) -> Targets | TargetsByBroadcaster:
         """Return where ``event`` (``created``, ``updated``, ``deleted``) goes; None: nowhere."""
