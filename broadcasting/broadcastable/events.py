@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from broadcasting.broadcastable.memory import with_what_is_known
 from broadcasting.broadcastable.options import Changes
 from broadcasting.channels import Channel, Targets, TargetsByBroadcaster, as_channels
 from broadcasting.encoding import as_data
@@ -46,22 +47,25 @@ class ModelBroadcast(ShouldBroadcast):
         if self._snapshot is not None:
             kept: Targets = self._snapshot.channels
             return kept
-        row: BroadcastsEvents = self.instance
-        return row.broadcast_on(self.action)
+        return self._row.broadcast_on(self.action)
 
     def broadcast_as(self) -> str | Enum:
         if self._snapshot is not None:
             name: str | Enum = self._snapshot.name
             return name
-        return self.instance.broadcast_as(self.action) or default_name(
-            type(self.instance), self.action
-        )
+        return self._row.broadcast_as(self.action) or default_name(type(self.instance), self.action)
 
     def broadcast_with(self) -> Any:
         if self._snapshot is not None:
             return self._snapshot.payload
-        payload = self.instance.broadcast_with(self.action)
+        payload = self._row.broadcast_with(self.action)
         return self._declared() if payload is None else payload
+
+    @property
+    def _row(self) -> BroadcastsEvents:
+        # Only now: what is saved after this event, and before it leaves, may be an expression.
+        row: BroadcastsEvents = with_what_is_known(self.instance)
+        return row
 
     def unique_id(self) -> str:
         # Sites with a database for each customer have the same keys in all of them.
@@ -79,9 +83,9 @@ class ModelBroadcast(ShouldBroadcast):
                 "model", f"declare {name}.BroadcastMeta.fields, a serializer or broadcast_with()"
             )
         if self._changes is None:
-            return {"model": self.instance}
+            return {"model": self._row}
         changes: Changes = self._changes
-        return {"model": self.instance, "changes": {n: [*pair] for n, pair in changes.items()}}
+        return {"model": self._row, "changes": {n: [*pair] for n, pair in changes.items()}}
 
 
 def default_name(model: type, action: str) -> str:

@@ -47,9 +47,8 @@ def _saved(
     if not created and options.only_if_changed and _is_nothing(instance, changes):
         return
     action = "created" if created else _kind_of_update(instance, changes)
-    row = with_what_is_known(instance)
-    told = _told(row, changes) if options.include_changes and action == "updated" else None
-    _dispatch(row, action, using, changes=told)
+    told = _told(instance, changes) if options.include_changes and action == "updated" else None
+    _dispatch(instance, action, using, changes=told)
 
 
 def _is_nothing(instance: Any, changes: Changes | None) -> bool:
@@ -60,10 +59,11 @@ def _is_nothing(instance: Any, changes: Changes | None) -> bool:
     return changes.keys() <= by_itself
 
 
-def _told(row: Any, changes: Changes | None) -> Changes | None:
+def _told(instance: Any, changes: Changes | None) -> Changes | None:
     """Return the changes that may leave: of declared fields, whose old value is known."""
     if changes is None:
         return None
+    row = with_what_is_known(instance)
     return {
         name: (old, getattr(row, name))
         for name, (old, _) in changes.items()

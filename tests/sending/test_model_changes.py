@@ -79,6 +79,16 @@ def test_what_the_database_counts_is_told_as_it_came_out(broadcasts: FakeBroadca
         broadcasts.clear()
 
 
+def test_so_it_is_by_hand_and_when_the_row_goes(broadcasts: FakeBroadcasts) -> None:
+    with transaction.atomic():
+        counter = Counter.objects.create()
+        counter.count = F("count") + 1
+        counter.save()
+    counter.broadcast_event("seen")
+    counter.delete()
+    assert [record.payload["model"]["count"] for record in broadcasts.sent] == [1, 1, 1, 1]
+
+
 def test_a_moment_that_every_save_sets_is_no_change(note: Note, broadcasts: FakeBroadcasts) -> None:
     before = note.touched
     note.save()
