@@ -184,7 +184,7 @@ class RedisSubscription(Subscription):
             try:
                 heard = heard or bool(self._topics)
                 await self._listen()
-            except UNREACHABLE as error:
+            except Exception as error:  # nonsense of a server, too, must not make the node deaf
                 if heard:
                     self._backplane.gaps += 1
                 logger.warning(
@@ -197,7 +197,7 @@ class RedisSubscription(Subscription):
             await asyncio.sleep(retry_delay * random.uniform(0.2, 0.8))  # noqa: S311
 
     async def _listen(self) -> None:
-        """Read until the connection is lost. Raises RedisError or OSError."""
+        """Read until the connection is lost. Raises what the server or the client is wrong in."""
         self._connection = connection = self._backplane.make_connection()
         try:
             async with asyncio.timeout(self._backplane.join_timeout):

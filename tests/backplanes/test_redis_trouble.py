@@ -1,0 +1,58 @@
+"""Servers that talk nonsense, and nodes that hear more than a server likes to say at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broadcasting.backplanes.redis import RedisBackplane
+from tests.backplanes.contract import ENVELOPE, Inbox
+from tests.conftest import Valkey
+
+
+@contextlib.asynccontextmanager
+async def between(valkey: Valkey, nonsense: bytes) -> AsyncIterator[str]:
+    """Yield the URL of a proxy that says ``nonsense`` once, when the first topic is joined."""
+    said = asyncio.Event()
+
+    async def carry(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, watched: bool
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+                if watched and b"subscribe" in data and not said.is_set():
+                    said.set()
+                    writer.write(nonsense)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, answers = await asyncio.open_unix_connection(valkey.path)
+        await asyncio.gather(
+            carry(reader, answers, watched=False), carry(there, writer, watched=True)
+        )
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield "redis://127.0.0.1:{}/0".format(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("nonsense", [b":abc\r\n", b"$x\r\n", b"+hello\r\n", b":7\r\n", b"*0\r\n"])
+async def test_nonsense_of_a_server_does_not_make_a_node_deaf(valkey: Valkey, nonsense: bytes):
+    async with between(valkey, nonsense) as url:
+        backplane, inbox = RedisBackplane({"url": url, "retry_delay": 0.05}), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "first")
+        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+        async with asyncio.timeout(10):
+            while inbox.queue.empty():
+                await backplane.apublish(ENVELOPE)
+                await asyncio.sleep(0.05)  # until the node is back
+        assert await inbox.next() == ENVELOPE
+        await node.close()
