@@ -31,6 +31,10 @@ logger = logging.getLogger("broadcasting.backplane")
 
 DEFAULT_PREFIX = "broadcasting"
 
+TOPICS_AT_ONCE = 1000
+"""Topics that are asked for together on a new connection. A server keeps what it confirms until
+it is read, and drops whoever leaves too much of it (32 MB, of all its topics) unread."""
+
 
 class RedisBackplane(RemoteBackplane):
     """``OPTIONS``: ``url`` of the server; ``prefix`` of the topics, one for each site.
@@ -203,9 +207,15 @@ class RedisSubscription(Subscription):
             async with asyncio.timeout(self._backplane.join_timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
             # A topic of its own, so that the server always has something to keep it for.
-            await self._command("SUBSCRIBE", f"{self._backplane.prefix}::", *self._topics)
+            await self._ask_for(connection, [f"{self._backplane.prefix}::"])
+            topics = tuple(self._topics)
+            for start in range(0, len(topics), TOPICS_AT_ONCE):
+                some = topics[start : start + TOPICS_AT_ONCE]
+                # Some may have been left while the others were asked for.
+                await self._ask_for(connection, [topic for topic in some if topic in self._topics])
             self._is_open.set()
-            await self._take_all(connection)
+            while True:
+                await self._take_one(connection)
         finally:
             self._is_open.clear()
             async with self._commanding:
@@ -213,20 +223,27 @@ class RedisSubscription(Subscription):
                 with contextlib.suppress(*UNREACHABLE):
                     await connection.disconnect()
 
-    async def _take_all(self, connection: AbstractConnection) -> None:
-        is_asked = False
-        while True:
-            answer = await connection.read_response(
-                timeout=self._backplane.idle_timeout, disconnect_on_error=False
-            )
-            if answer is not None:
-                is_asked = False
-                self._take(*answer)
-            elif is_asked:
-                raise TimeoutError("the server is silent")
-            else:
-                is_asked = True
-                await self._command("PING")
+    async def _ask_for(self, connection: AbstractConnection, topics: list[str]) -> None:
+        """Return once the server has confirmed ``topics``."""
+        if not topics:
+            return
+        async with asyncio.timeout(self._backplane.join_timeout):
+            await self._command("SUBSCRIBE", *topics)
+        confirmed = 0
+        while confirmed < len(topics):
+            confirmed += await self._take_one(connection) == b"subscribe"
+
+    async def _take_one(self, connection: AbstractConnection) -> object:
+        """Take what the server says next, and return the kind of it."""
+        idle_timeout = self._backplane.idle_timeout
+        answer = await connection.read_response(timeout=idle_timeout, disconnect_on_error=False)
+        if answer is None:
+            await self._command("PING")
+            answer = await connection.read_response(timeout=idle_timeout, disconnect_on_error=False)
+        if answer is None:
+            raise TimeoutError("the server is silent")
+        self._take(*answer)
+        return answer[0]
 
     def _take(self, kind: bytes, topic: bytes, content: bytes | int = 0) -> None:
         if kind == b"subscribe":

@@ -56,3 +56,25 @@ async def test_nonsense_of_a_server_does_not_make_a_node_deaf(valkey: Valkey, no
                 await asyncio.sleep(0.05)  # until the node is back
         assert await inbox.next() == ENVELOPE
         await node.close()
+
+
+async def test_a_node_with_many_topics_comes_back_without_bursting_the_server(own_valkey: Valkey):
+    """A server drops whoever is slow to read what it confirms, were it all at once."""
+    client = own_valkey.server.client()
+    client.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 0")
+    backplane, inbox = RedisBackplane({"url": own_valkey.url, "retry_delay": 0.05}), Inbox()
+    node = backplane.connect(inbox)
+    await node.join("app", "c")
+    many = {backplane.topic("app", f"{'x' * 150}-{number}") for number in range(30_000)}
+    node._topics.update(many)
+    client.client_kill_filter(_type="pubsub")
+    some = list(many)[::3000]
+    async with asyncio.timeout(10):
+        while {count for _, count in client.pubsub_numsub(*some)} != {1}:
+            await asyncio.sleep(0.05)
+    # Joins wait until the node has all that it had.
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    await backplane.apublish(ENVELOPE)
+    assert await inbox.next() == ENVELOPE
+    assert backplane.gaps == 1
+    await node.close()
