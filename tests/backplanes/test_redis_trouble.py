@@ -38,7 +38,7 @@ async def between(valkey: Valkey, nonsense: bytes) -> AsyncIterator[str]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield "redis://127.0.0.1:{}/0".format(server.sockets[0].getsockname()[1])
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     finally:
         server.close()
 
