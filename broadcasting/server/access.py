@@ -81,7 +81,7 @@ class Access:
     def check(self, connection: Connection, channel: str, grant: Grant | None) -> None:
         """Raise AccessRevoked or AuthorizeAnew for an answer from before a revocation."""
         protocol = connection.protocol
-        if not protocol.owners:
+        if not protocol.owners or not kind_of(channel).guarded:
             return
         app_id = protocol.application.id
         if grant is None or grant.at is None:

@@ -261,3 +261,13 @@ async def test_revocations_are_bounded_and_what_is_forgotten_is_counted(
     for user_id in ("1", "2", "3"):
         mine.revoke("app", control.Revoke(user_id=user_id, channel=CHANNEL, at=now()))
     assert mine.forgotten_early == 1
+
+
+async def test_the_end_of_one_session_does_not_disturb_another_in_public_channels():
+    node = get_node()
+    one, socket = await arrive(node)
+    await handle(node, one, ask(one, user_id="7", at=now(), session="hers"))
+    terminate(node, session="mine")
+    await handle(node, one, Subscribe(channel="news"))
+    assert socket.close_code is None
+    assert hears(node, "news") == 1
