@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("broadcasting.server")
 
 REMEMBERED = 10_000
-"""Revocations that a node keeps in mind; the oldest are forgotten first."""
+"""Revocations of one application that a node keeps in mind; the oldest are forgotten first."""
+
+Key = tuple[str, str, str | None, str | None]
+"""Application, user, channel (or none: all of them) and session (or none: any)."""
 
 
 class _Revocation(NamedTuple):
@@ -50,10 +53,8 @@ class Access:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._sockets: dict[tuple[str, str], dict[Connection, None]] = {}
-        # By application, user, channel (or none: all of them) and session (or none: any).
-        self._revoked = ExpiringMap[tuple[str, str, str | None, str | None], _Revocation](
-            REMEMBERED, node.loop.time
-        )
+        # By application: one that revokes much must not make us forget what others revoked.
+        self._revoked: dict[str, ExpiringMap[Key, _Revocation]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._heard = 0
 
@@ -64,7 +65,7 @@ class Access:
     @property
     def forgotten_early(self) -> int:
         """How many revocations went out of mind before their time, since there were too many."""
-        return self._revoked.evicted
+        return sum(revoked.evicted for revoked in self._revoked.values())
 
     def know(self, connection: Connection, grant: Grant | None) -> None:
         """Note whose ``connection`` is, as a verified answer said."""
@@ -98,11 +99,11 @@ class Access:
         if grant.at < now_ms() - self._node.settings.revocation_ttl * 1000:
             raise AccessRevoked("The answer of the auth endpoint is too old", channel=channel)
         for key in ((app_id, grant.user_id, channel, None), (app_id, grant.user_id, None, None)):
-            revocation = self._revoked.get(key)
-            if revocation is not None and grant.at <= revocation[0].at:
+            revocation = self._revocation(key)
+            if revocation is not None and grant.at <= revocation.at:
                 raise AccessRevoked(channel=channel)
         # A session that ended never begins again, whatever its last answers say.
-        if grant.session and self._revoked.get((app_id, grant.user_id, None, grant.session)):
+        if grant.session and self._revocation((app_id, grant.user_id, None, grant.session)):
             raise AccessRevoked(channel=channel)
 
     def revoke(self, app_id: str, control: Revoke) -> None:
@@ -155,18 +156,24 @@ class Access:
     def _of(self, app_id: str, user_id: str) -> tuple[Connection, ...]:
         return tuple(self._sockets.get((app_id, user_id), ()))
 
-    def _remember(self, key: tuple[str, str, str | None, str | None], at: int) -> None:
+    def _remember(self, key: Key, at: int) -> None:
         self._heard += 1
-        revocation = _Revocation(at or now_ms(), self._heard)
-        self._revoked.put(key, revocation, self._node.settings.revocation_ttl)
+        revoked = self._revoked.get(key[0])
+        if revoked is None:
+            revoked = self._revoked[key[0]] = ExpiringMap(REMEMBERED, self._node.loop.time)
+        revoked.put(
+            key, _Revocation(at or now_ms(), self._heard), self._node.settings.revocation_ttl
+        )
 
-    def _is_older(
-        self, connection: Connection, *keys: tuple[str, str, str | None, str | None]
-    ) -> bool:
+    def _revocation(self, key: Key) -> _Revocation | None:
+        found = self._revoked[key[0]].get(key) if key[0] in self._revoked else None
+        return None if found is None else found[0]
+
+    def _is_older(self, connection: Connection, *keys: Key) -> bool:
         """Whether the socket was there already when one of these was revoked."""
-        found = [self._revoked.get(key) for key in keys]
+        found = [self._revocation(key) for key in keys]
         before = connection.revocations_before
-        return any(one is not None and before < one[0].number for one in found)
+        return any(one is not None and before < one.number for one in found)
 
     def _holds(self, connection: Connection, user_id: str, channel: str) -> bool:
         protocol = connection.protocol

@@ -271,3 +271,19 @@ async def test_the_end_of_one_session_does_not_disturb_another_in_public_channel
     await handle(node, one, Subscribe(channel="news"))
     assert socket.close_code is None
     assert hears(node, "news") == 1
+
+
+async def test_no_application_makes_a_node_forget_what_another_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(access, "REMEMBERED", 2)
+    node = get_node()
+    one, _ = await arrive(node)
+    at = now()
+    revoke(node, at=at)
+    for user_id in ("1", "2", "3"):
+        asked = control.Revoke(user_id=user_id, channel=CHANNEL, at=now())
+        node.receive(control.envelope("second", asked))
+    with pytest.raises(AccessRevoked):
+        await handle(node, one, ask(one, user_id="7", at=at))
+    assert node.access.forgotten_early == 1
