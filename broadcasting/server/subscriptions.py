@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import InvalidMember, ProtocolError
+from broadcasting.protocol.errors import AccessRevoked, InvalidMember, ProtocolError
 from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
 from broadcasting.protocol.protocol import Member
@@ -80,7 +80,7 @@ class Subscriptions:
     ) -> None:
         """Answer a subscription that is there already; newer user info counts from now on.
 
-        Raises InvalidMember for another user than before.
+        Raises InvalidMember for another user than before, and AccessRevoked.
         """
         protocol = connection.protocol
         topic = (protocol.application.id, channel)
@@ -92,6 +92,10 @@ class Subscriptions:
                     "This socket is in the channel as another user", channel=channel
                 )
             joined = await self._node.registry.join(*topic, connection.socket_id, member)
+            if channel not in protocol.subscriptions:
+                # Taken out while others were waited for; this must not bring a ghost back.
+                await self._node.registry.leave(*topic, connection.socket_id)
+                raise AccessRevoked(channel=channel)
             protocol.subscriptions[channel] = member
             members = joined.members
         connection.reply_text(messages.subscription_succeeded(channel, members))

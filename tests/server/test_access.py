@@ -287,3 +287,32 @@ async def test_no_application_makes_a_node_forget_what_another_revoked(
     with pytest.raises(AccessRevoked):
         await handle(node, one, ask(one, user_id="7", at=at))
     assert node.access.forgotten_early == 1
+
+
+async def test_what_is_revoked_while_a_member_asks_again_is_revoked():
+    class Slow(MemoryRegistry):
+        waits = True
+
+        async def join(self, *args: Any, **more: Any) -> Any:
+            entered.set()
+            await may.wait()
+            return await super().join(*args, **more)
+
+    entered, may, room = asyncio.Event(), asyncio.Event(), "presence-chat.1"
+    node = get_node()
+    node.registry = Slow({})
+    one, socket = await arrive(node)
+    may.set()
+    await handle(node, one, ask(one, room, user_id="7"))
+    may.clear()
+    entered.clear()
+    again = asyncio.create_task(handle(node, one, ask(one, room, user_id="7")))
+    await entered.wait()
+    revoke(node, channel=room)
+    may.set()
+    with pytest.raises(AccessRevoked):
+        await again
+    assert last(socket)["event"] == "pusher:subscription_error"
+    assert room not in one.protocol.subscriptions
+    assert await node.registry.members("app", room) == {}
+    await node.disconnect(one)
