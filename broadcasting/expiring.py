@@ -24,6 +24,9 @@ class ExpiringMap(Generic[K, V]):
         self.evicted = 0
         """Entries that went before their time."""
 
+        self.last_evicted: V | None = None
+        """The newest of those that went to make room."""
+
         self._limit = limit
         self._clock = clock
         self._weigh = weigh
@@ -74,7 +77,9 @@ class ExpiringMap(Generic[K, V]):
                 break
             self._remove(oldest)
         while self._weight > self._limit:
-            self._remove(next(iter(self._entries)))
+            oldest = next(iter(self._entries))
+            self.last_evicted = self._entries[oldest][0]
+            self._remove(oldest)
             self.evicted += 1
 
     def _remove(self, key: K) -> None:

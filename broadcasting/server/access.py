@@ -96,10 +96,13 @@ class Access:
                 ):
                     raise AuthorizeAnew
             return
-        if grant.at < now_ms() - self._node.settings.revocation_ttl * 1000:
+        if grant.at < self._oldest():
             raise AccessRevoked("The answer of the auth endpoint is too old", channel=channel)
-        for key in ((app_id, grant.user_id, channel, None), (app_id, grant.user_id, None, None)):
-            revocation = self._revocation(key)
+        for revocation in (
+            self._revocation((app_id, grant.user_id, channel, None)),
+            self._revocation((app_id, grant.user_id, None, None)),
+            self._forgotten(app_id),
+        ):
             if revocation is not None and grant.at <= revocation.at:
                 raise AccessRevoked(channel=channel)
         # A session that ended never begins again, whatever its last answers say.
@@ -169,10 +172,19 @@ class Access:
         found = self._revoked[key[0]].get(key) if key[0] in self._revoked else None
         return None if found is None else found[0]
 
+    def _forgotten(self, app_id: str) -> _Revocation | None:
+        """Return the newest that went early. It counts for everybody, since it may be anybody's."""
+        last = self._revoked[app_id].last_evicted if app_id in self._revoked else None
+        return None if last is None or last.at < self._oldest() else last
+
+    def _oldest(self) -> float:
+        """Return when the oldest answer was asked for that is still good."""
+        return now_ms() - self._node.settings.revocation_ttl * 1000
+
     def _is_older(self, connection: Connection, *keys: Key) -> bool:
         """Whether the socket was there already when one of these was revoked."""
-        found = [self._revocation(key) for key in keys]
-        before = connection.revocations_before
+        app_id, before = connection.protocol.application.id, connection.revocations_before
+        found = [*(self._revocation(key) for key in keys), self._forgotten(app_id)]
         return any(one is not None and before < one.number for one in found)
 
     def _holds(self, connection: Connection, user_id: str, channel: str) -> bool:

@@ -316,3 +316,24 @@ async def test_what_is_revoked_while_a_member_asks_again_is_revoked():
     assert room not in one.protocol.subscriptions
     assert await node.registry.members("app", room) == {}
     await node.disconnect(one)
+
+
+async def test_nobody_makes_a_node_forget_what_was_revoked_by_revoking_more(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Such as by logging in and out until the node's memory is full."""
+    monkeypatch.setattr(access, "REMEMBERED", 2)
+    node = get_node()
+    one, _ = await arrive(node)
+    at = now()
+    revoke(node, at=at)
+    for session in ("a", "b", "c"):
+        terminate(node, session=session)
+    assert node.access.forgotten_early
+    with pytest.raises(AccessRevoked):
+        await handle(node, one, ask(one, user_id="7", at=at))
+    with pytest.raises(AuthorizeAnew):
+        await handle(node, one, ask(one, user_id="7"))
+    await handle(node, one, ask(one, user_id="7", at=now() + 1))
+    newer, _ = await arrive(node, "2.2")
+    await handle(node, newer, ask(newer, "presence-chat.1", user_id="7"))
