@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from broadcasting.applications import Application, default_application
@@ -76,6 +78,18 @@ class Asked:
 def session_hash(key: str) -> str:
     """Return what the server is told of a session: enough to know it by, not to enter it."""
     return salted_hmac("broadcasting.session", key).hexdigest()[:16]
+
+
+def session_of(request: HttpRequest) -> str | None:
+    """Return the hash of the session of ``request``; None without one.
+
+    Empty for one that is in a cookie: its key is all that it holds, so that it changes.
+    """
+    session = getattr(request, "session", None)
+    if isinstance(session, CookieSession):
+        return ""
+    key = getattr(session, "session_key", None)
+    return session_hash(key) if isinstance(key, str) else None
 
 
 def sign_private(

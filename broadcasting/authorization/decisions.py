@@ -23,7 +23,7 @@ from django.db.models.manager import BaseManager
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
-from broadcasting.authorization.answers import Asked, member_info, session_hash
+from broadcasting.authorization.answers import Asked, member_info, session_of
 from broadcasting.authorization.defaults import default_routes
 from broadcasting.authorization.dialects import Admission, Dialect, find_dialect
 from broadcasting.authorization.guards import Identity, settle
@@ -212,8 +212,7 @@ def _session(request: HttpRequest, user: Any) -> str | None:
     """Return the hash of the session that ``user`` was found in, if it was one."""
     if getattr(request, "user", None) is not user:
         return None
-    key = getattr(getattr(request, "session", None), "session_key", None)
-    return session_hash(key) if isinstance(key, str) else None
+    return session_of(request) or None
 
 
 def _label(user: Any) -> str:

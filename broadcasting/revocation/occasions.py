@@ -18,7 +18,7 @@ from django.db.models import Model
 from django.db.models.signals import post_save, pre_save
 from django.http import HttpRequest
 
-from broadcasting.authorization.answers import session_hash
+from broadcasting.authorization.answers import session_of
 from broadcasting.broadcasters import broadcasters
 from broadcasting.channels import user_id_of
 from broadcasting.conf import get_settings
@@ -45,10 +45,11 @@ def watch() -> None:
 
 def _logged_out(request: HttpRequest | None, user: Any, **kwargs: object) -> None:
     """End the connections of the session that ends."""
-    key = getattr(getattr(request, "session", None), "session_key", None)
-    if not _wanted("logout") or user is None or not isinstance(key, str):
+    if not _wanted("logout") or user is None or request is None:
         return
-    _disconnect(user, None, session=session_hash(key))
+    session = session_of(request)
+    if session is not None:
+        _try(partial(_disconnect, user, None, session=session))
 
 
 def _before_save(
@@ -62,14 +63,16 @@ def _before_save(
     """Note whether the row is about to lose what it is connected by."""
     if not issubclass(sender, get_user_model()) or raw or instance._state.adding:
         return
-    deferred = instance.get_deferred_fields()
+    instance.__dict__.pop(_CHANGED, None)  # of a save that failed
+    columns = {field.attname for field in sender._meta.concrete_fields}
     watched = [
         name
         for name, occasion in FIELDS.items()
         if _wanted(occasion)
         and (update_fields is None or name in update_fields)
+        # A field that is deferred is not there; what is there need not be a field.
         and name in instance.__dict__
-        and name not in deferred
+        and name in columns
     ]
     if not watched:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, ClassVar
@@ -9,15 +10,20 @@ from typing import Any, ClassVar
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.test import Client, override_settings
+from django.contrib.auth.signals import user_logged_out
+from django.db import IntegrityError, transaction
+from django.test import Client, RequestFactory, override_settings
 
 import broadcasting
 from broadcasting.authorization.answers import session_hash
+from broadcasting.authorization.rules import routes
 from broadcasting.broadcasters import BaseBroadcaster
+from broadcasting.broadcasters.channels import ChannelsBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.exceptions import BackplaneUnavailable, InvalidChannelName, NotSupported
+from broadcasting.revocation import occasions
 from tests.settings import BROADCASTING
+from tests.testapp.models import Order
 
 Told = list[tuple[Any, ...]]
 
@@ -61,7 +67,7 @@ class Unable(Remembering):
 
 
 def using(driver: type[BaseBroadcaster], **more: Any) -> override_settings:
-    name = f"{__name__}.{driver.__name__}"
+    name = f"{driver.__module__}.{driver.__name__}"
     aliases = {"default": {"BACKEND": name}, "other": {"BACKEND": "null"}}
     return override_settings(BROADCASTING=BROADCASTING | {"BROADCASTERS": aliases} | more)
 
@@ -262,3 +268,52 @@ def test_users_are_sent_away_by_what_they_are_known_by(
         ("id-of-ada", False, None),
         ("id-of-ada", True, None),
     ]
+
+
+def test_a_session_in_a_cookie_cannot_be_told_apart(
+    ada: User, told: Told, client: Client, settings: Any
+) -> None:
+    """Its key is what it holds, so that it changes; nobody may be spared for another one."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    client.force_login(ada)
+    with routes.isolated():
+        broadcasting.channel("orders.{number}")(lambda user, number: True)
+        form = {"socket_id": "1.1", "channel_name": "private-orders.1"}
+        with using(ChannelsBroadcaster):
+            answer = client.post("/broadcasting/auth", form).json()
+    assert json.loads(answer["channel_data"]).keys() == {"user_id", "at"}
+    client.logout()
+    assert told == [(str(ada.pk), False, "")]
+
+
+def test_whoever_has_no_primary_key_can_log_out(
+    db: None, told: Told, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = RequestFactory().get("/")
+    request.session = client.session
+    request.session.create()
+    for user in (object(), User()):
+        user_logged_out.send(type(user), request=request, user=user)
+    assert told == []
+    assert caplog.text.count("could not be ended") == 2
+
+
+def test_what_is_no_field_of_the_user_model_is_not_watched(
+    transactional_db: None, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AbstractBaseUser has ``is_active`` without a column."""
+    monkeypatch.setattr(occasions, "get_user_model", lambda: Order)
+    order = Order.objects.create()
+    order.is_active = False  # type: ignore[attr-defined]
+    order.save()
+    assert told == []
+
+
+def test_a_save_that_failed_ends_nothing_later(ada: User, told: Told) -> None:
+    ada.username = None  # type: ignore[assignment]
+    ada.is_active = False
+    with pytest.raises(IntegrityError):
+        ada.save()
+    ada.refresh_from_db()
+    ada.save(update_fields=["last_login"])
+    assert told == []
