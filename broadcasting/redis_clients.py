@@ -18,6 +18,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -28,7 +29,10 @@ UNREACHABLE = (RedisError, OSError)
 """What a server that is away, or does not answer in time, makes its clients raise."""
 
 
-URL_WANTED = "must be the URL of a Redis or Valkey server, as 'redis://localhost:6379/0'"
+URL_WANTED = (
+    "must be the URL of a Redis or Valkey server, as 'redis://localhost:6379/0'; a password's own"
+    " '/', '#', '?' and '@' are written as '%2F', '%23', '%3F' and '%40'"
+)
 
 
 @dataclass(slots=True)
@@ -123,7 +127,15 @@ class RedisClients:
 
 def is_url(url: object) -> TypeGuard[str]:
     """Whether ``url`` may be the URL of a server; if not, it may still hold a password."""
-    return isinstance(url, str) and url.startswith(("redis://", "rediss://", "unix://"))
+    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
+        return False
+    try:
+        parts = urlsplit(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:  # not handed on: it quotes what it takes for a port
+        return False
+    # Else what is taken for the path of a number that is no port is shown.
+    return parts.scheme == "unix" or "@" not in parts.path + parts.fragment
 
 
 def _close_in_background(client: AsyncRedis) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.backplanes.redis import RedisBackplane
+from broadcasting.broadcasters.redis import RedisBroadcaster
 from tests.backplanes.contract import ENVELOPE, Inbox
 from tests.conftest import Valkey
 
@@ -78,3 +81,18 @@ async def test_a_node_with_many_topics_comes_back_without_bursting_the_server(ow
     assert await inbox.next() == ENVELOPE
     assert backplane.gaps == 1
     await node.close()
+
+
+@pytest.mark.parametrize("mark", ["/", "#", "?", "["])
+@pytest.mark.parametrize("make", [RedisBackplane, RedisBroadcaster])
+def test_a_password_that_makes_no_url_is_told_nobody(make: Any, mark: str):
+    """What is in front of the mark would be the port."""
+    with pytest.raises(ImproperlyConfigured, match="%2F") as refused:
+        make({"url": f"redis://:geheim{mark}geheim@localhost/0"})
+    assert "geheim" not in str(refused.value)
+    assert refused.value.__context__ is None
+
+
+def test_a_number_before_a_password_s_slash_is_no_port():
+    with pytest.raises(ImproperlyConfigured, match="%2F"):
+        RedisBackplane({"url": "redis://:1234/geheim@localhost/0"})
