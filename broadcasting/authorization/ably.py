@@ -26,6 +26,9 @@ from broadcasting.shown import public_values
 
 MAX_BYTES = 64 * 1024
 
+MAX_CAPABILITY = 24 * 1024
+"""Characters of what a token may carry on: it is posted with the next question, see MAX_BYTES."""
+
 CAPABILITY = "ably-capability"
 """Key of a rule's result that says what may be done in the channel; left out, everything."""
 
@@ -92,11 +95,11 @@ class TokenDialect(Dialect):
         client_id = _client_id(user)
         grant = self._earlier(client_id)
         public = ["subscribe", "history"] if self.broadcaster.allows_public else []
-        always = {f"{PUBLIC}*": [*public, "channel-metadata"]}
+        granted = {f"{PUBLIC}*": [*public, "channel-metadata"], **granted}
         return self.broadcaster.token(
             Grant(
                 client_id=client_id,
-                capability={**grant.capability, **always, **granted},
+                capability={**_newest(grant.capability, without=granted), **granted},
                 issued_at=grant.issued_at,
                 expires_at=grant.expires_at,
             )
@@ -117,6 +120,18 @@ class TokenDialect(Dialect):
             issued_at=now,
             expires_at=now + self.broadcaster.token_seconds,
         )
+
+
+def _newest(capability: Capability, without: Capability) -> Capability:
+    """Return what was granted last, as much as a token carries on; clients ask for more anew."""
+    kept, size = {}, 0
+    for name, operations in reversed(capability.items()):
+        size += len(json.dumps({name: operations}))
+        if size > MAX_CAPABILITY:
+            break
+        if name not in without:
+            kept[name] = operations
+    return dict(reversed(kept.items()))
 
 
 def _client_id(user: Any) -> str | None:

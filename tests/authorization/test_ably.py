@@ -16,6 +16,7 @@ from django.utils import timezone
 from time_machine import travel
 
 from broadcasting import channel
+from broadcasting.authorization import ably as ably_dialect
 from broadcasting.authorization.rules import Routes
 from broadcasting.testing import channel_auth
 
@@ -235,6 +236,20 @@ def test_tokens_may_be_long(ada: User, client: Client) -> None:
         token = answer.json()["token"]
     assert len(token or "") > 8 * 1024
     assert ask(client, None, "x" * 65_536).status_code == 413
+
+
+def test_a_token_that_is_full_gives_up_what_is_oldest(
+    ada: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one day it could not be posted any more, and no channel be entered until it ends."""
+    monkeypatch.setattr(ably_dialect, "MAX_CAPABILITY", 200)
+    token = None
+    for number in (0, 1, 2, 3, 0, 4, 5, 6, 0):
+        token = ask(client, f"private:orders.{number}", token).json()["token"]
+        assert len(token) < 700
+    granted = claims(str(token))["x-ably-capability"]
+    assert {"public:*", "private:orders.0", "private:orders.6"} <= granted.keys()
+    assert "private:orders.1" not in granted
 
 
 class TestThePusherAdapter:
