@@ -81,7 +81,7 @@ class HttpClient(ABC, Generic[Asked]):
         self._ask_outage()
         try:
             response = self._client().send(self.build(self._client(), request))
-        except (httpx2.TransportError, OSError) as error:
+        except (httpx2.RequestError, OSError) as error:
             raise self._failed(error) from error
         return self._read(response)
 
@@ -92,7 +92,7 @@ class HttpClient(ABC, Generic[Asked]):
         try:
             async with asyncio.timeout(self.timeout):
                 response = await client.send(self.build(client, request))
-        except (httpx2.TransportError, OSError) as error:  # TimeoutError is an OSError
+        except (httpx2.RequestError, OSError) as error:  # TimeoutError is an OSError
             raise self._failed(error) from error
         return self._read(response)
 
