@@ -12,6 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.db.models import Model
 
 from broadcasting.authorization.rule import Route
 from broadcasting.channels import own_name
@@ -28,7 +29,7 @@ def default_routes() -> Iterator[Route]:
 def own_user_channel(user: Any, pk: str) -> bool:
     """Whether the channel is the user's own."""
     model = get_user_model()
-    return isinstance(user, model) and own_name(user) == f"{model._meta.label}.{pk}"
+    return isinstance(user, model) and own_name(user) == f"{_label(model)}.{pk}"
 
 
 def _has_users() -> bool:
@@ -38,7 +39,11 @@ def _has_users() -> bool:
 
 @cache
 def _route(user_model: str) -> Route:
-    # By the label that own_name() gives, whatever case the setting is written in.
-    label = apps.get_model(user_model)._meta.label
+    label = _label(apps.get_model(user_model))
     kinds = frozenset({ChannelKind.PRIVATE, ChannelKind.ENCRYPTED})
     return Route(f"{label}.{{pk}}", own_user_channel, kinds=kinds)
+
+
+def _label(model: type[Model]) -> str:
+    """Return the label that own_name() gives, however the setting is written: a proxy shares it."""
+    return model._meta.concrete_model._meta.label  # type: ignore[union-attr]

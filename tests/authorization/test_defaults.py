@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 
-from broadcasting import channel
+from broadcasting import PrivateChannel, channel
 from broadcasting.testing import channel_auth
 
 ADA, BOB = User(pk=1, username="ada"), User(pk=12, username="bob")
@@ -46,3 +48,25 @@ def test_it_can_be_switched_off(rules: Any, settings: Any) -> None:
     settings.BROADCASTING = given
     decision = channel_auth(ADA, "private-auth.User.1")
     assert decision.denied
+
+
+@pytest.fixture
+def proxy() -> Iterator[type[User]]:
+    class Neighbour(User):
+        class Meta:
+            app_label = "testapp"
+            proxy = True
+
+    yield Neighbour
+    del apps.all_models["testapp"]["neighbour"]
+    apps.clear_cache()
+
+
+def test_a_user_model_that_is_a_proxy_has_the_channel_of_its_rows(
+    rules: Any, settings: Any, proxy: type[User]
+) -> None:
+    settings.AUTH_USER_MODEL = "testapp.Neighbour"
+    ada, bob = proxy(pk=1), proxy(pk=2)
+    assert PrivateChannel(ada).name == "private-auth.User.1"
+    assert channel_auth(ada, PrivateChannel(ada).name).allowed
+    assert channel_auth(bob, PrivateChannel(ada).name).denied
