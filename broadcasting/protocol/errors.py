@@ -126,6 +126,12 @@ class AuthorizeAnew(Reconnect):
     message = "Access was revoked: reconnect and authorize anew"
 
 
+class TooManyUsers(Reconnect):
+    """Each user that a socket was once of is kept as long as it lives."""
+
+    message = "This connection was of too many users: reconnect and authorize anew"
+
+
 class LoggedOut(TryAgain):
     """See Terminated; the client returns after a second, when the session is gone for sure."""
 

@@ -22,6 +22,7 @@ from broadcasting.protocol.errors import (
     LoggedOut,
     Terminated,
     TerminatedForNow,
+    TooManyUsers,
 )
 from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, kind_of
@@ -34,6 +35,9 @@ logger = logging.getLogger("broadcasting.server")
 
 REMEMBERED = 10_000
 """Revocations of one application that a node keeps in mind; the oldest are forgotten first."""
+
+MAX_OWNERS = 100
+"""Users that one socket may have been of, as it leaves some and joins as others."""
 
 Key = tuple[str, str, str | None, str | None]
 """Application, user, channel (or none: all of them) and session (or none: any)."""
@@ -68,12 +72,12 @@ class Access:
         return sum(revoked.evicted for revoked in self._revoked.values())
 
     def know(self, connection: Connection, grant: Grant | None) -> None:
-        """Note whose ``connection`` is, as a verified answer said."""
+        """Note whose ``connection`` is, as a verified answer said. Raises TooManyUsers."""
         if grant is not None:
             self._own(connection, grant.user_id)
 
     def know_user(self, connection: Connection, user_id: str) -> None:
-        """Note who signs in. Raises AuthorizeAnew if it may have been allowed too long ago."""
+        """Note who signs in. Raises TooManyUsers; AuthorizeAnew if it was allowed too long ago."""
         self._own(connection, user_id)
         app_id = connection.protocol.application.id
         if self._is_older(connection, (app_id, user_id, None, None), (app_id, user_id, None, "")):
@@ -153,6 +157,8 @@ class Access:
         # Until the socket ends: what it was allowed once, it may have been given since.
         protocol = connection.protocol
         if user_id not in protocol.owners:
+            if len(protocol.owners) >= MAX_OWNERS:
+                raise TooManyUsers
             protocol.owners += (user_id,)
             self._sockets.setdefault((protocol.application.id, user_id), {})[connection] = None
 

@@ -28,6 +28,7 @@ REFUSALS = {
     errors.Reconnect: 4200,
     errors.TerminatedForNow: 4200,
     errors.AuthorizeAnew: 4200,
+    errors.TooManyUsers: 4200,
     errors.LoggedOut: 4100,
     errors.PongTimeout: 4201,
 }

@@ -11,7 +11,12 @@ import pytest
 from django.test import override_settings
 
 from broadcasting.backplanes import control
-from broadcasting.protocol.errors import AccessRevoked, AuthorizeAnew, SubscriptionRefused
+from broadcasting.protocol.errors import (
+    AccessRevoked,
+    AuthorizeAnew,
+    SubscriptionRefused,
+    TooManyUsers,
+)
 from broadcasting.protocol.messages import Subscribe
 from broadcasting.protocol.signing import authorization, channel_text
 from broadcasting.registry.memory import MemoryRegistry
@@ -337,3 +342,20 @@ async def test_nobody_makes_a_node_forget_what_was_revoked_by_revoking_more(
     await handle(node, one, ask(one, user_id="7", at=now() + 1))
     newer, _ = await arrive(node, "2.2")
     await handle(node, newer, ask(newer, "presence-chat.1", user_id="7"))
+
+
+async def test_a_socket_is_of_so_many_users_and_then_begins_anew(monkeypatch: pytest.MonkeyPatch):
+    """Where a rule invents an id each time that a guest asks, for instance."""
+    monkeypatch.setattr(access, "MAX_OWNERS", 3)
+    node, room = get_node(), "presence-chat.1"
+    one, _ = await arrive(node)
+    for _ in range(2):
+        for number in range(3):
+            await handle(node, one, ask(one, room, user_id=f"guest-{number}"))
+            await node.subscriptions.leave(one, room)
+    with pytest.raises(TooManyUsers) as refusal:
+        await handle(node, one, ask(one, room, user_id="guest-3"))
+    assert refusal.value.close_code == 4200
+    assert len(one.protocol.owners) == 3
+    await node.disconnect(one)
+    assert node.access._sockets == {}
