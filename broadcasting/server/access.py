@@ -50,6 +50,9 @@ class _Revocation(NamedTuple):
     number: int
     """How many this node had heard with this one. No clock tells what came first so well."""
 
+    heard_at: int
+    """See ``at``, by the clock of this node."""
+
 
 class Access:
     """Whose the sockets are, and what their users may not do any more."""
@@ -170,8 +173,9 @@ class Access:
         revoked = self._revoked.get(key[0])
         if revoked is None:
             revoked = self._revoked[key[0]] = ExpiringMap(REMEMBERED, self._node.loop.time)
+        now = now_ms()
         revoked.put(
-            key, _Revocation(at or now_ms(), self._heard), self._node.settings.revocation_ttl
+            key, _Revocation(at or now, self._heard, now), self._node.settings.revocation_ttl
         )
 
     def _revocation(self, key: Key) -> _Revocation | None:
@@ -181,7 +185,10 @@ class Access:
     def _forgotten(self, app_id: str) -> _Revocation | None:
         """Return the newest that went early. It counts for everybody, since it may be anybody's."""
         last = self._revoked[app_id].last_evicted if app_id in self._revoked else None
-        return None if last is None or last.at < self._oldest() else last
+        if last is None or last.heard_at < self._oldest():
+            return None
+        # A clock that is ahead must not keep everybody out until its time has come.
+        return last._replace(at=min(last.at, last.heard_at))
 
     def _oldest(self) -> float:
         """Return when the oldest answer was asked for that is still good."""

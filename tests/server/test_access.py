@@ -359,3 +359,15 @@ async def test_a_socket_is_of_so_many_users_and_then_begins_anew(monkeypatch: py
     assert len(one.protocol.owners) == 3
     await node.disconnect(one)
     assert node.access._sockets == {}
+
+
+async def test_a_clock_that_is_ahead_keeps_nobody_out_who_was_not_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(access, "REMEMBERED", 1)
+    node = get_node()
+    one, socket = await arrive(node)
+    for user_id in ("8", "9"):
+        revoke(node, user_id, at=now() + 999_999)
+    await handle(node, one, ask(one, user_id="7", at=now() + 1))
+    assert last(socket)["event"] == "pusher_internal:subscription_succeeded"
