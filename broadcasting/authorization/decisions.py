@@ -7,7 +7,6 @@ colon or a quote in one of them would turn the signature into another one.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from difflib import get_close_matches
@@ -103,11 +102,10 @@ def _decide(
     if kind is ChannelKind.PUBLIC:
         raise Refused("it is a public channel, which needs no authorization")
     dialect.check(channel)
-    at = time.time_ns() // 1_000_000  # before the rule: what is revoked meanwhile counts
     route, user, result = _ask(request, channel, socket_id, identity)
     presence = kind is ChannelKind.PRESENCE
     info = member_info(result, user, route.name) if presence else {}
-    asked = Asked(at=at, session=_session(request, user))
+    asked = Asked(at=identity.at, session=_session(request, user))
     admission = Admission(
         channel=channel, socket_id=socket_id, user=user, result=result, asked=asked, info=info
     )

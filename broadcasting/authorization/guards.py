@@ -8,6 +8,7 @@ None, as Django REST framework's authentication classes do. Knows nothing of cha
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from inspect import isawaitable, isclass
@@ -36,6 +37,9 @@ class Identity:
     """
 
     def __init__(self, request: HttpRequest, guards: Sequence[Guard] | None = None) -> None:
+        self.at = time.time_ns() // 1_000_000
+        """Milliseconds since 1970 at which nothing was known of the users yet."""
+
         self._request = request
         self.guards = get_settings().authorization.guards if guards is None else guards
         self._users: dict[str | int, Any] = {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.contrib.messages.storage.base import Message
 from django.contrib.messages.storage.cookie import MessageEncoder
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import AsyncClient, Client, RequestFactory
+from time_machine import travel
 
 from broadcasting.authorization import channel
 from broadcasting.authorization.rules import Routes
@@ -379,3 +381,19 @@ def test_session_and_messages_are_left_alone(user: User, client: Client, ask: As
 
 def test_a_length_that_is_no_number_is_a_bad_request(client: Client, user: User) -> None:
     assert client.post(URL, {"socket_id": "1.1"}, CONTENT_LENGTH="ten").status_code == 400
+
+
+def test_an_answer_is_as_old_as_what_is_known_of_the_user(user: User, client: Client) -> None:
+    """What is taken from a user while one rule thinks counts for the answers of all others."""
+    with travel(time.time(), tick=False) as traveller:
+        asked_at = time.time_ns() // 1_000_000
+
+        @channel("slow.{number}")
+        def slow(user: User, number: str) -> bool:
+            traveller.shift(60)
+            return True
+
+        names = ["private-slow.1", "private-slow.2"]
+        response = client.post(URL, {"socket_id": "1.1", "channel_name[]": names})
+    answers = [json.loads(entry["data"]["channel_data"]) for entry in response.json().values()]
+    assert [answer["at"] for answer in answers] == [asked_at, asked_at]
