@@ -1,4 +1,4 @@
-"""What ends connections by itself: a logout, a new password, a user who is not active any more.
+"""What ends connections by itself: a logout, a new password, a user who is disabled or deleted.
 
 Never breaks what it watches: a backplane that is down is logged. ``QuerySet.update()`` sends
 no signals, so nothing is seen of it.
@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.db.models import Model
-from django.db.models.signals import post_save, pre_save
+from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
 
 from broadcasting.authorization.answers import session_of
@@ -41,6 +42,12 @@ def watch() -> None:
     # Without a sender: a proxy or child of the user model is saved in its own name.
     pre_save.connect(_before_save, dispatch_uid="broadcasting.revocation")
     post_save.connect(_after_save, dispatch_uid="broadcasting.revocation")
+    # With one: Django would load the rows of every model before it deletes them.
+    post_delete.connect(
+        _after_delete,
+        sender=django_settings.AUTH_USER_MODEL,
+        dispatch_uid="broadcasting.revocation",
+    )
 
 
 def _logged_out(request: HttpRequest | None, user: Any, **kwargs: object) -> None:
@@ -90,6 +97,11 @@ def _before_save(
 def _after_save(sender: type[Model], instance: Model, using: str, **kwargs: object) -> None:
     if instance.__dict__.pop(_CHANGED, False):
         # Whoever may still come returns at once, as the session that set the new password.
+        _disconnect(instance, using, reconnect=True)
+
+
+def _after_delete(instance: Model, using: str, **kwargs: object) -> None:
+    if _wanted("deactivation"):
         _disconnect(instance, using, reconnect=True)
 
 

@@ -11,7 +11,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
+from django.db.models.signals import post_delete
 from django.test import Client, RequestFactory, override_settings
 
 import broadcasting
@@ -317,3 +319,21 @@ def test_a_save_that_failed_ends_nothing_later(ada: User, told: Told) -> None:
     ada.refresh_from_db()
     ada.save(update_fields=["last_login"])
     assert told == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_is_disconnected_after_the_commit(told: Told) -> None:
+    ids = [str(User.objects.create_user(name).pk) for name in ("ada", "bob", "eve")]
+    with transaction.atomic():
+        User.objects.get(username="ada").delete()
+        assert told == []
+    User.objects.filter(username="bob").delete()
+    with transaction.atomic():
+        User.objects.get(username="eve").delete()
+        transaction.set_rollback(True)
+    assert told == [(pk, True, None) for pk in ids[:2]]
+
+
+def test_rows_that_are_no_users_are_still_deleted_at_one_stroke() -> None:
+    """Whoever listens to the deletes of a model makes Django load its rows first."""
+    assert not post_delete.has_listeners(Session)
