@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from asgiref.sync import sync_to_async
-from django.db import DEFAULT_DB_ALIAS
+from django.db import connections
 from django.db.models import Model
 
 from broadcasting.broadcasters import BaseBroadcaster, broadcasters
@@ -44,7 +44,7 @@ def revoke(*, user: User, channel: Target, via: str | None = None) -> None:
     """
     user_id, name = _user_id(user), _guarded(channel)
     broadcaster = _broadcaster(via)
-    _again_after_commit(user, lambda: broadcaster.revoke(user_id, name))
+    _again_after_commit(lambda: broadcaster.revoke(user_id, name))
     with _rescued():
         broadcaster.revoke(user_id, name)
 
@@ -53,7 +53,7 @@ async def arevoke(*, user: User, channel: Target, via: str | None = None) -> Non
     """See revoke()."""
     user_id, name = _user_id(user), _guarded(channel)
     broadcaster = _broadcaster(via)
-    await sync_to_async(_again_after_commit)(user, lambda: broadcaster.revoke(user_id, name))
+    await sync_to_async(_again_after_commit)(lambda: broadcaster.revoke(user_id, name))
     with _rescued():
         await broadcaster.arevoke(user_id, name)
 
@@ -66,7 +66,7 @@ def disconnect(*, user: User, reconnect: bool = False, via: str | None = None) -
     that no user can have, NotSupported, and PublishError unless RESCUE is on.
     """
     user_id, broadcaster = _user_id(user), _broadcaster(via)
-    _again_after_commit(user, lambda: broadcaster.disconnect(user_id, reconnect=reconnect))
+    _again_after_commit(lambda: broadcaster.disconnect(user_id, reconnect=reconnect))
     with _rescued():
         broadcaster.disconnect(user_id, reconnect=reconnect)
 
@@ -75,7 +75,7 @@ async def adisconnect(*, user: User, reconnect: bool = False, via: str | None = 
     """See disconnect()."""
     user_id, broadcaster = _user_id(user), _broadcaster(via)
     await sync_to_async(_again_after_commit)(
-        user, lambda: broadcaster.disconnect(user_id, reconnect=reconnect)
+        lambda: broadcaster.disconnect(user_id, reconnect=reconnect)
     )
     with _rescued():
         await broadcaster.adisconnect(user_id, reconnect=reconnect)
@@ -99,14 +99,12 @@ def _guarded(channel: Target) -> str:
     return name
 
 
-def _again_after_commit(user: User, act: Callable[[], None]) -> None:
-    using = (user._state.db if isinstance(user, Model) else None) or DEFAULT_DB_ALIAS
-    try:
-        transaction = open_transaction(using)
-    except AutocommitOff:
-        return  # nobody can tell when; it is done at once
-    if transaction is not None:
-        transaction.on_commit(lambda: _try(act))
+def _again_after_commit(act: Callable[[], None]) -> None:
+    # Of each database: who knows where the rows are that a rule reads?
+    for connection in connections.all(initialized_only=True):
+        with contextlib.suppress(AutocommitOff):  # nobody can tell when; it is done at once
+            if transaction := open_transaction(connection.alias):
+                transaction.on_commit(lambda: _try(act))
 
 
 def _try(act: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
@@ -337,3 +338,15 @@ def test_a_user_who_is_deleted_is_disconnected_after_the_commit(told: Told) -> N
 def test_rows_that_are_no_users_are_still_deleted_at_one_stroke() -> None:
     """Whoever listens to the deletes of a model makes Django load its rows first."""
     assert not post_delete.has_listeners(Session)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_the_rows_that_a_rule_reads_may_be_in_any_database(told: Told, colour: str) -> None:
+    user = User.objects.create_user("ada")
+    with transaction.atomic("other"):
+        if colour == "sync":
+            broadcasting.revoke(user=user, channel="private-a")
+        else:
+            async_to_sync(broadcasting.arevoke)(user=user, channel="private-a")
+    assert told == [(str(user.pk), "private-a")] * 2
