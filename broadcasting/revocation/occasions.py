@@ -56,7 +56,7 @@ def _logged_out(request: HttpRequest | None, user: Any, **kwargs: object) -> Non
         return
     session = session_of(request)
     if session is not None:
-        _try(partial(_disconnect, user, None, session=session))
+        _disconnect(user, None, session=session)
 
 
 def _before_save(
@@ -106,7 +106,12 @@ def _after_delete(instance: Model, using: str, **kwargs: object) -> None:
 
 
 def _disconnect(user: Any, using: str | None, **how: Any) -> None:
-    """Do it at once, or once a transaction of ``using`` has committed."""
+    """Do it at once, or once a transaction of ``using`` has committed. Never raises."""
+    _try(partial(_disconnect_or_raise, user, using, how))
+
+
+def _disconnect_or_raise(user: Any, using: str | None, how: dict[str, Any]) -> None:
+    # Now: a row that is deleted has no key later.
     act = partial(_try, partial(_end, user_id_of(user), how))
     try:
         transaction = None if using is None else open_transaction(using)

@@ -350,3 +350,17 @@ def test_the_rows_that_a_rule_reads_may_be_in_any_database(told: Told, colour: s
         else:
             async_to_sync(broadcasting.arevoke)(user=user, channel="private-a")
     assert told == [(str(user.pk), "private-a")] * 2
+
+
+def test_an_id_that_cannot_be_made_breaks_no_save_and_no_delete(
+    ada: User, told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(user: User) -> str:
+        raise RuntimeError("a bug of the project")
+
+    monkeypatch.setattr(User, "get_broadcast_id", broken, raising=False)
+    ada.is_active = False
+    ada.save()
+    ada.delete()
+    assert not User.objects.exists()
+    assert caplog.text.count("a bug of the project") == 2
