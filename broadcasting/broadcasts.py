@@ -8,12 +8,14 @@ at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from os import urandom
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from broadcasting.broadcasters import broadcasters
+from broadcasting.exceptions import NotAllSent
 from broadcasting.signals import broadcast_sent
 
 logger = logging.getLogger("broadcasting.queue")
@@ -30,8 +32,7 @@ class UnreadableBroadcast(ValueError):
     """Not a broadcast, or of a version that this process does not know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broadcast:
+class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     """What one broadcaster is to send."""
 
     name: str
@@ -51,7 +52,7 @@ class Broadcast:
     event: dict[str, Any] | None = field(default=None, repr=False)
     """The event, packed, if it wants to hear that its broadcast failed in a worker."""
 
-    id: str = field(default_factory=lambda: urandom(16).hex())
+    id: str = msgspec.field(default_factory=lambda: urandom(16).hex())
     """The same for every attempt to send it."""
 
     def to_payload(self) -> dict[str, Any]:
@@ -81,55 +82,103 @@ class Broadcast:
             raise UnreadableBroadcast(str(error)) from error
 
 
-def send(payload: dict[str, Any]) -> None:
-    """Run the job: give the broadcast to its broadcaster. Raises PublishError."""
-    broadcast = read(payload)
-    if broadcast is None:
-        return
+Failure: TypeAlias = tuple[Broadcast, Exception]
+
+
+def deliver(broadcast: Broadcast) -> None:
+    """Give ``broadcast`` to its broadcaster. Raises PublishError."""
     broadcasters[broadcast.broadcaster].broadcast(broadcast)
     logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
     if broadcast_sent.receivers:
         broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
 
 
-async def asend(payload: dict[str, Any]) -> None:
-    """See send()."""
-    broadcast = read(payload)
-    if broadcast is None:
-        return
+async def adeliver(broadcast: Broadcast) -> None:
+    """See deliver()."""
     await broadcasters[broadcast.broadcaster].abroadcast(broadcast)
     logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
     if broadcast_sent.receivers:
         await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
 
 
+def deliver_all(broadcasts: Sequence[Broadcast]) -> None:
+    """Give several to their broadcasters, whatever becomes of the others. Raises NotAllSent."""
+    failures: list[Failure] = []
+    for alias, group in _by_broadcaster(broadcasts).items():
+        try:
+            broadcasters[alias].broadcast_many(group)
+        except Exception as error:  # a driver of somebody else's raises what it likes
+            failures += failures_of(error, group)
+    for broadcast in _without(broadcasts, failures):
+        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+        if broadcast_sent.receivers:
+            broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
+    if failures:
+        raise NotAllSent(failures)
+
+
+async def adeliver_all(broadcasts: Sequence[Broadcast]) -> None:
+    """See deliver_all()."""
+    failures: list[Failure] = []
+    for alias, group in _by_broadcaster(broadcasts).items():
+        try:
+            await broadcasters[alias].abroadcast_many(group)
+        except Exception as error:
+            failures += failures_of(error, group)
+    for broadcast in _without(broadcasts, failures):
+        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
+        if broadcast_sent.receivers:
+            await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
+    if failures:
+        raise NotAllSent(failures)
+
+
+def failures_of(error: Exception, broadcasts: Iterable[Broadcast]) -> list[Failure]:
+    """Return which of ``broadcasts`` failed, each with its error: those that it names, or all."""
+    if isinstance(error, NotAllSent):
+        return [*error.failures]
+    return [(broadcast, error) for broadcast in broadcasts]
+
+
+def _by_broadcaster(broadcasts: Iterable[Broadcast]) -> dict[str, list[Broadcast]]:
+    groups: dict[str, list[Broadcast]] = {}
+    for broadcast in broadcasts:
+        groups.setdefault(broadcast.broadcaster, []).append(broadcast)
+    return groups
+
+
+def _without(broadcasts: Iterable[Broadcast], failures: Iterable[Failure]) -> list[Broadcast]:
+    failed = {id(broadcast) for broadcast, _ in failures}
+    return [broadcast for broadcast in broadcasts if id(broadcast) not in failed]
+
+
+def send(payload: dict[str, Any]) -> None:
+    """Run the job ``broadcast``. Raises PublishError."""
+    broadcast = read(payload)
+    if broadcast is not None:
+        deliver(broadcast)
+
+
+async def asend(payload: dict[str, Any]) -> None:
+    """See send()."""
+    broadcast = read(payload)
+    if broadcast is not None:
+        await adeliver(broadcast)
+
+
 def many(broadcasts: Iterable[Broadcast]) -> dict[str, Any]:
-    """Return the job that sends several, all for one broadcaster."""
+    """Return the payload of the job that sends several."""
     return {"broadcasts": [broadcast.to_payload() for broadcast in broadcasts]}
 
 
 def send_many(payload: dict[str, Any]) -> None:
-    """Run the job of many(). Raises PublishError; tried again, it sends all of them again."""
-    broadcasts = read_many(payload)
-    if not broadcasts:
-        return
-    broadcasters[broadcasts[0].broadcaster].broadcast_many(broadcasts)
-    for broadcast in broadcasts:
-        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
-        if broadcast_sent.receivers:
-            broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
+    """Run the job ``broadcast_many``. Raises NotAllSent."""
+    deliver_all(read_many(payload))
 
 
 async def asend_many(payload: dict[str, Any]) -> None:
     """See send_many()."""
-    broadcasts = read_many(payload)
-    if not broadcasts:
-        return
-    await broadcasters[broadcasts[0].broadcaster].abroadcast_many(broadcasts)
-    for broadcast in broadcasts:
-        logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
-        if broadcast_sent.receivers:
-            await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)
+    await adeliver_all(read_many(payload))
 
 
 def read_many(payload: dict[str, Any]) -> list[Broadcast]:

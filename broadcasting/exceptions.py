@@ -11,6 +11,9 @@
      |   +- DeliveryPostponed      a webhook that a worker tries again later
      |   +- JobReleased            an event that its middleware put back
      |   +- ListenerFailed         a queued listener that a worker tries again
+
+
+     |   +- NotAllSent             some of several broadcasts did not leave
      +- JobSkipped                 an event that its middleware dropped
      +- AutocommitOff              no transaction tells when an event may be sent
      +- InvalidChannelName         a channel name Pusher's grammar does not allow
@@ -23,7 +26,13 @@
      +- EncryptionUnavailable      an encrypted channel that this installation cannot serve
 """
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from broadcasting.broadcasts import Broadcast
 
 
 class BroadcastingError(Exception):
@@ -88,6 +97,22 @@ class JobReleased(_RunAgain):
 
 class ListenerFailed(PublishError):
     """A queued listener raised something, its ``__cause__``, and has attempts left."""
+
+
+class NotAllSent(PublishError):
+    """Some of several broadcasts did not leave: ``failures`` has each of them with its error."""
+
+    def __init__(self, failures: Sequence[tuple[Broadcast, Exception]]) -> None:
+        each: dict[int, tuple[Broadcast, Exception]] = {}
+        for broadcast, error in failures:  # one that took two requests may have failed twice
+            each.setdefault(id(broadcast), (broadcast, error))
+        self.failures = tuple(each.values())
+        (_, first), *others = self.failures
+        more = f", and {len(others)} more" if others else ""
+        super().__init__(f"{type(first).__name__}: {first}{more}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.failures,)
 
 
 class JobSkipped(BroadcastingError):

@@ -6,16 +6,21 @@ Whatever process runs jobs must have imported this.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from broadcasting.broadcasts import (
     JOB,
     MANY_JOB,
+    Failure,
     asend,
     asend_many,
-    read,
+    deliver,
+    deliver_all,
+    failures_of,
+    many,
     read_many,
     send,
     send_many,
@@ -25,12 +30,13 @@ from broadcasting.dispatching.bursts import LATEST_JOB, Turn
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
-from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, SUPERSEDED, push_all
+from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, SUPERSEDED, tell
 from broadcasting.dispatching.rendering import Outgoing, render, subject_of
 from broadcasting.events import ShouldBroadcast
-from broadcasting.exceptions import JobSkipped, MissingModel, PayloadError
+from broadcasting.exceptions import JobSkipped, MissingModel, NotAllSent, PayloadError, PublishError
 from broadcasting.job_middleware import EventJob, through
-from broadcasting.queues import give_up, register, run
+from broadcasting.queues import give_up, left_to_do, register, run
+from broadcasting.queues.base import Left
 from broadcasting.references import unpack
 
 logger = logging.getLogger("broadcasting.queue")
@@ -39,8 +45,8 @@ logger = logging.getLogger("broadcasting.queue")
 def render_packed(payload: dict[str, Any]) -> None:
     """Make the event again, render it, and send it.
 
-    To one broadcaster at once, to several with a job for each, so that none of them is
-    tried again for another's sake. Raises PublishError, and what rendering raises.
+    What some of several broadcasters do not take is tried again as it is, and with them alone.
+    Raises PublishError, and what rendering raises.
     """
     packed = Packed.from_payload(payload)
     if packed is None:
@@ -68,22 +74,33 @@ def render_packed(payload: dict[str, Any]) -> None:
     batch = render(outgoing, ask=False)
     if batch is None:
         return
-    for broadcast, error in batch.refused:
-        tell_failure(broadcast, error, event)
-    if len(batch.broadcasts) == 1:
-        send(batch.broadcasts[0].to_payload())
+    tell(batch, batch.refused)
+    if len(batch.broadcasts) == 1 and not batch.refused:
+        deliver(batch.broadcasts[0])
     else:
-        push_all(batch)
+        deliver_all(batch.broadcasts)
+
+
+def _render_failed(payload: dict[str, Any], error: Exception) -> None:
+    packed = Packed.from_payload(payload)
+    if packed is not None:
+        _tell(failures_of(error, packed.unrendered()), packed.event)
+
+
+def _left_to_render(payload: dict[str, Any], error: Exception) -> Left | None:
+    if isinstance(error, NotAllSent):
+        return _left_of_many({"broadcasts": []}, error)
+    return (RENDER_JOB, payload) if isinstance(error, PublishError) else None
 
 
 def run_in_middleware(payload: dict[str, Any]) -> None:
     """Do a job with the middleware of its event around it. Raises PublishError, JobReleased."""
     inner = payload["payload"]
-    broadcaster = inner.get("broadcaster") or ", ".join(inner.get("broadcasters", ()))
-    label = str(inner.get("event_label") or inner.get("label", ""))
-    job = EventJob(id=str(inner["id"]), label=label, broadcaster=broadcaster)
+    told, broadcasters = _about(inner)
+    label = _label(told)
+    job = EventJob(id=str(told["id"]), label=label, broadcaster=", ".join(broadcasters))
     try:
-        middleware = [*unpack(inner["event"]).middleware()]
+        middleware = [*unpack(told["event"]).middleware()]
     except MissingModel as missing:
         # What was rendered in time is sent all the same; the other job knows what to do.
         logger.debug("%s: nobody is left to ask for middleware: %s", label, missing)
@@ -94,8 +111,16 @@ def run_in_middleware(payload: dict[str, Any]) -> None:
         tell_skipped(label, job.id, str(skipped))
 
 
-def _middleware_failed(payload: dict[str, Any], error: Exception) -> None:
-    give_up(payload["job"], payload["payload"], error)
+def _about(payload: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return what tells of the event of a job, and the aliases of its broadcasters."""
+    several = payload.get("broadcasts")
+    if several:
+        return several[0], [broadcast["broadcaster"] for broadcast in several]
+    return payload, payload.get("broadcasters") or [payload["broadcaster"]]
+
+
+def _label(told: Mapping[str, Any]) -> str:
+    return str(told.get("event_label") or told.get("label", ""))
 
 
 def run_locked(payload: dict[str, Any]) -> None:
@@ -119,33 +144,45 @@ def run_latest(payload: dict[str, Any]) -> None:
     if Turn(**payload["turn"]).is_last():
         run(payload["job"], inner)
         return
-    told = inner.get("payload", inner)
-    tell_skipped(str(told.get("event_label") or told.get("label", "")), told["id"], SUPERSEDED)
+    told, _ = _about(inner.get("payload", inner))
+    tell_skipped(_label(told), told["id"], SUPERSEDED)
 
 
-def _latest_failed(payload: dict[str, Any], error: Exception) -> None:
+def _failed_inside(payload: dict[str, Any], error: Exception) -> None:
     give_up(payload["job"], payload["payload"], error)
 
 
+def _left_inside(name: str, payload: dict[str, Any], error: Exception) -> Left | None:
+    """Return the job ``name`` around what is left of the one inside it."""
+    left = left_to_do(payload["job"], payload["payload"], error)
+    return None if left is None else (name, payload | {"job": left[0], "payload": left[1]})
+
+
 def _broadcast_failed(payload: dict[str, Any], error: Exception) -> None:
-    broadcast = read(payload)
-    if broadcast is not None:
-        tell_failure(broadcast, error, _event(broadcast.event))
+    _many_failed({"broadcasts": [payload]}, error)
 
 
 def _many_failed(payload: dict[str, Any], error: Exception) -> None:
-    for broadcast in read_many(payload):
-        tell_failure(broadcast, error, _event(broadcast.event))
+    _tell(failures_of(error, read_many(payload)))
 
 
-def _render_failed(payload: dict[str, Any], error: Exception) -> None:
-    packed = Packed.from_payload(payload)
-    if packed is None:
-        return
-    event = _event(packed.event)
-    for broadcast in packed.unrendered():
+def _left_of_many(payload: dict[str, Any], error: Exception) -> Left | None:
+    """Return the job that tries again what may succeed then; the rest is given up."""
+    failures = failures_of(error, read_many(payload))
+    again = [broadcast for broadcast, one in failures if isinstance(one, PublishError)]
+    if not again:
+        return None
+    _tell([failure for failure in failures if not isinstance(failure[1], PublishError)])
+    return MANY_JOB, many(again)
+
+
+def _tell(failures: Iterable[Failure], packed: Mapping[str, Any] | None = None) -> None:
+    """Say that these were given up. Each event hears it once, ``packed`` if it is nowhere else."""
+    told: set[str] = set()
+    for broadcast, error in failures:
+        event = None if broadcast.id in told else _event(broadcast.event or packed)
+        told.add(broadcast.id)
         tell_failure(broadcast, error, event)
-        event = None  # told once
 
 
 def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
@@ -158,9 +195,9 @@ def _event(packed: Mapping[str, Any] | None) -> ShouldBroadcast | None:
         return None
 
 
-register(JOB, send, asend, _broadcast_failed)
-register(MANY_JOB, send_many, asend_many, _many_failed)
-register(RENDER_JOB, render_packed, failed=_render_failed)
-register(MIDDLEWARE_JOB, run_in_middleware, failed=_middleware_failed)
-register(LATEST_JOB, run_latest, failed=_latest_failed)
-register(LOCKED_JOB, run_locked, failed=_locked_failed)
+register(JOB, send, asend, failed=_broadcast_failed)
+register(MANY_JOB, send_many, asend_many, failed=_many_failed, left=_left_of_many)
+register(RENDER_JOB, render_packed, failed=_render_failed, left=_left_to_render)
+register(LOCKED_JOB, run_locked, failed=_locked_failed, left=partial(_left_inside, LOCKED_JOB))
+for _name, _run in ((MIDDLEWARE_JOB, run_in_middleware), (LATEST_JOB, run_latest)):
+    register(_name, _run, failed=_failed_inside, left=partial(_left_inside, _name))

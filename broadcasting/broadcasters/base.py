@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from broadcasting.exceptions import NotSupported
+from broadcasting.exceptions import NotAllSent, NotSupported
 
 if TYPE_CHECKING:
     from broadcasting.broadcasts import Broadcast
@@ -44,25 +44,28 @@ class BaseBroadcaster(ABC):
     def broadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
         """Send several in order; a driver that can sends them together.
 
-        All are tried. Raises the first error, with the others as its notes.
+        All are tried. Raises NotAllSent with those that did not leave: a queue tries them again,
+        and only them.
         """
-        errors: list[Exception] = []
+        failures: list[tuple[Broadcast, Exception]] = []
         for broadcast in broadcasts:
             try:
                 self.broadcast(broadcast)
             except Exception as error:  # a driver of somebody else's raises what it likes
-                errors.append(error)
-        raise_first(errors)
+                failures.append((broadcast, error))
+        if failures:
+            raise NotAllSent(failures)
 
     async def abroadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
         """See broadcast_many()."""
-        errors: list[Exception] = []
+        failures: list[tuple[Broadcast, Exception]] = []
         for broadcast in broadcasts:
             try:
                 await self.abroadcast(broadcast)
             except Exception as error:
-                errors.append(error)
-        raise_first(errors)
+                failures.append((broadcast, error))
+        if failures:
+            raise NotAllSent(failures)
 
     def channels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Return the occupied channels whose names begin with ``prefix``, and what is known.
@@ -128,13 +131,3 @@ class BaseBroadcaster(ABC):
 
     def _unable(self, deed: str) -> NoReturn:
         raise NotSupported(f"{type(self).__name__} cannot {deed}")
-
-
-def raise_first(errors: Sequence[Exception]) -> None:
-    """Raise the first of ``errors``, if any, with the others as its notes."""
-    if not errors:
-        return
-    first, *others = errors
-    for other in others:
-        first.add_note(f"Also: {type(other).__name__}: {other}")
-    raise first

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from os import urandom
@@ -61,16 +62,22 @@ class Turn:
         return asdict(self)
 
 
-def kind_of(broadcast: Broadcast, key: str) -> str:
-    """Return what broadcasts have in common of which only the last is to leave."""
-    parts = [broadcast.event_label, broadcast.name, broadcast.broadcaster, key]
+def kind_of(broadcasts: Sequence[Broadcast], key: str) -> str:
+    """Return what jobs have in common of which only the last is to leave.
+
+    ``broadcasts``: those of one event that travel together.
+    """
+    first = broadcasts[0]
+    parts = [first.event_label, first.name, key]
+    for broadcast in broadcasts:
+        parts += [broadcast.broadcaster, *sorted(broadcast.channels)]
     # Hashed: caches refuse blanks, and names that are long.
-    return sha256("\n".join([*parts, *sorted(broadcast.channels)]).encode()).hexdigest()
+    return sha256("\n".join(parts).encode()).hexdigest()
 
 
-def take_turn(options: EventOptions, broadcast: Broadcast, key: str) -> Turn:
-    """Return the turn of ``broadcast``, taken from whatever of its kind waits. Never raises."""
-    name = f"broadcasting:burst:{kind_of(broadcast, key)}"
+def take_turn(options: EventOptions, broadcasts: Sequence[Broadcast], key: str) -> Turn:
+    """Return the turn of ``broadcasts``, taken from whatever of its kind waits. Never raises."""
+    name = f"broadcasting:burst:{kind_of(broadcasts, key)}"
     token = urandom(16).hex()
     alias, longest = options.unique_cache, max(_max_wait(options), options.throttle)
     delay = 0.0
@@ -80,7 +87,7 @@ def take_turn(options: EventOptions, broadcast: Broadcast, key: str) -> Turn:
         _keep(cache, name, token, longest)
     except Exception:
         # Better too many than none.
-        logger.exception("The cache cannot hold back a burst of %s", broadcast.event_label)
+        logger.exception("The cache cannot hold back a burst of %s", broadcasts[0].event_label)
     return Turn(cache=alias, key=name, token=token, throttle=options.throttle, delay=delay)
 
 

@@ -1,29 +1,28 @@
-"""Rendered events into jobs on their queue, each with all that its event wants around it."""
+"""Jobs of a rendered event onto their queue, each with all that its event wants around it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ImproperlyConfigured
 
-from broadcasting.broadcasts import JOB, Broadcast, asend, send
+from broadcasting.broadcasts import Failure, failures_of
 from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.bursts import LATEST_JOB, Turn, take_turn
 from broadcasting.dispatching.failures import report
+from broadcasting.dispatching.jobs import Job, is_locked, jobs_of
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.options import is_paced
-from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.rendering import Batch, has_middleware
 from broadcasting.dispatching.timer import timer
 from broadcasting.exceptions import JobSkipped
 from broadcasting.job_middleware import EventJob, through
 from broadcasting.queues import get_queue
-from broadcasting.queues.base import Payload
 
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
@@ -32,135 +31,120 @@ if TYPE_CHECKING:
 MIDDLEWARE_JOB: Final = "middleware"
 SUPERSEDED: Final = "superseded: a later one of its burst leaves"
 
-Failure = tuple[Broadcast, Exception]
-
-
-def push_all(batch: Batch) -> None:
-    """Push each job of ``batch``, whatever becomes of the others. Raises the first error."""
-    errors = push_each(batch)
-    settle(errors, rescue=False)
-
 
 def push_each(batch: Batch) -> list[Failure]:
     """Push each job of ``batch``, or do it ``now``; return what failed."""
     errors: list[Failure] = []
-    for broadcast, job, payload in jobs_of(batch):
+    for job in jobs_of(batch):
         try:
-            push_one(batch, broadcast, job, payload)
+            push_one(batch, job)
         except Exception as error:
-            errors.append((broadcast, error))
+            errors += failures_of(error, job.broadcasts)
     return errors
 
 
 async def apush_each(batch: Batch) -> list[Failure]:
     """See push_each()."""
     errors: list[Failure] = []
-    for broadcast, job, payload in jobs_of(batch):
+    for job in jobs_of(batch):
         try:
-            await apush_one(batch, broadcast, job, payload)
+            await apush_one(batch, job)
         except Exception as error:
-            errors.append((broadcast, error))
+            errors += failures_of(error, job.broadcasts)
     return errors
 
 
-async def apush_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+async def apush_one(batch: Batch, job: Job) -> None:
     """See push_one()."""
     options = batch.outgoing.options
-    if options.now and not is_paced(options):
-        await asend(payload)
-    elif (
-        has_middleware(batch.outgoing)
-        or is_paced(options)
-        or (options.unique and get_queue().leaves_process)
-    ):
+    if is_paced(options) or has_middleware(batch.outgoing) or is_locked(batch):
         # Caches and locks are sync; queues that leave block for a moment at most.
-        await asyncio.to_thread(push_one, batch, broadcast, job, payload)
+        await asyncio.to_thread(push_one, batch, job)
+    elif options.now or get_queue().runs_at_once:
+        await job.ado()
     else:
-        await get_queue().apush(job, payload, batch.job_options)
+        await get_queue().apush(job.name, job.payload, batch.job_options)
 
 
-def push_one(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+def push_one(batch: Batch, job: Job) -> None:
     """Push one job, or do it ``now``, with all that its event wants around it."""
     outgoing, queue = batch.outgoing, get_queue()
     if not is_paced(outgoing.options):
-        _push_at_once(batch, broadcast, job, payload)
+        _push_at_once(batch, job)
         return
-    turn = take_turn(outgoing.options, broadcast, batch.key)
+    turn = take_turn(outgoing.options, job.broadcasts, batch.key)
     if not turn.delay:
         timer.drop(turn.key)
-        _push_at_once(batch, broadcast, job, payload)
+        _push_at_once(batch, job)
     elif queue.leaves_process and queue.supports_delay and not outgoing.options.now:
+        name, payload = job.name, job.payload
         if has_middleware(outgoing):
-            job, payload = MIDDLEWARE_JOB, {"job": job, "payload": payload}
-        waiting = {"turn": turn.to_payload(), "job": job, "payload": payload}
+            name, payload = MIDDLEWARE_JOB, {"job": name, "payload": payload}
+        waiting = {"turn": turn.to_payload(), "job": name, "payload": payload}
         queue.push(LATEST_JOB, waiting, replace(batch.job_options, delay=turn.delay))
     else:
-        late = partial(_push_late, batch, broadcast, job, payload, turn)
+        late = partial(_push_late, batch, job, turn)
         superseded = partial(tell_skipped, outgoing.label, outgoing.id, SUPERSEDED)
         if not timer.later(turn.key, turn.delay, late, superseded):
-            _push_at_once(batch, broadcast, job, payload)
+            _push_at_once(batch, job)
 
 
-def _push_late(batch: Batch, broadcast: Broadcast, job: str, payload: Payload, turn: Turn) -> None:
+def _push_late(batch: Batch, job: Job, turn: Turn) -> None:
     if not turn.is_last():
         tell_skipped(batch.outgoing.label, batch.outgoing.id, SUPERSEDED)
         return
     try:
-        _push_at_once(batch, broadcast, job, payload)
+        _push_at_once(batch, job)
     except Exception as error:
         # Whoever dispatched it is gone.
-        tell(batch, [(broadcast, error)])
-        settle([(broadcast, error)], rescue=True)
+        failures = failures_of(error, job.broadcasts)
+        tell(batch, failures)
+        settle(failures, rescue=True)
 
 
-def _push_at_once(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
-    options = batch.outgoing.options
-    if options.now:
-        send(payload)
+def _push_at_once(batch: Batch, job: Job) -> None:
+    outgoing, queue = batch.outgoing, get_queue()
+    if outgoing.options.now:
+        job.do()
+    elif has_middleware(outgoing) and not queue.leaves_process:
+        _push_in_middleware(batch, job)
+    elif queue.runs_at_once:
+        job.do()
+    else:
+        _push_to_worker(batch, job)
+
+
+def _push_to_worker(batch: Batch, job: Job) -> None:
+    outgoing, name, payload = batch.outgoing, job.name, job.payload
+    if has_middleware(outgoing):
+        name, payload = MIDDLEWARE_JOB, {"job": name, "payload": payload}
+    if not is_locked(batch):
+        get_queue().push(name, payload, batch.job_options)
         return
-    if has_middleware(batch.outgoing):
-        if not get_queue().leaves_process:
-            _push_in_middleware(batch, broadcast, job, payload)
-            return
-        job, payload = MIDDLEWARE_JOB, {"job": job, "payload": payload}
-    if not options.unique or not get_queue().leaves_process:
-        get_queue().push(job, payload, batch.job_options)
-        return
+    options = outgoing.options
     lock = acquire(
-        options.unique_cache,
-        batch.outgoing.label,
-        batch.key,
-        broadcast.broadcaster,
-        options.unique_for,
+        options.unique_cache, outgoing.label, batch.key, job.broadcaster, options.unique_for
     )
     if lock is None:
-        tell_skipped(batch.outgoing.label, batch.outgoing.id, "unique: one like it is waiting")
+        tell_skipped(outgoing.label, outgoing.id, "unique: one like it is waiting")
         return
     try:
-        locked = Locked(lock=lock, job=job, payload=payload, unique=options.unique)
+        locked = Locked(lock=lock, job=name, payload=payload, unique=options.unique)
         get_queue().push(LOCKED_JOB, locked.to_payload(), batch.job_options)
     except BaseException:
         lock.release()
         raise
 
 
-def _push_in_middleware(batch: Batch, broadcast: Broadcast, job: str, payload: Payload) -> None:
+def _push_in_middleware(batch: Batch, job: Job) -> None:
     """Do a job at once, with the middleware of its event around it, which is still here."""
     outgoing = batch.outgoing
-    around = EventJob(id=outgoing.id, label=outgoing.label, broadcaster=broadcast.broadcaster)
-    middleware = outgoing.event.middleware()
+    around = EventJob(id=outgoing.id, label=outgoing.label, broadcaster=job.broadcaster)
+    push = partial(get_queue().push, job.name, job.payload, batch.job_options)
     try:
-        through(middleware, lambda _: get_queue().push(job, payload, batch.job_options))(around)
+        through(outgoing.event.middleware(), lambda _: push())(around)
     except JobSkipped as skipped:
         tell_skipped(outgoing.label, outgoing.id, str(skipped))
-
-
-def jobs_of(batch: Batch) -> Iterator[tuple[Broadcast, str, Payload]]:
-    """Yield each job, and what it is about as far as that is known."""
-    if batch.packed is not None:
-        yield next(batch.packed.unrendered()), RENDER_JOB, batch.packed.to_payload()
-    for broadcast in batch.broadcasts:
-        yield broadcast, JOB, broadcast.to_payload()
 
 
 def check_delay(batch: Batch) -> None:

@@ -18,21 +18,14 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.backplanes.background import background
-from broadcasting.broadcasts import MANY_JOB, Broadcast, asend_many, many, send_many
+from broadcasting.broadcasts import Broadcast, Failure, failures_of
 from broadcasting.dispatching import bridge
+from broadcasting.dispatching.jobs import Job, is_one, jobs_of
 from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.publisher import publisher
-from broadcasting.dispatching.pushing import (
-    Failure,
-    apush_one,
-    jobs_of,
-    push_one,
-    settle_each,
-    tell,
-)
-from broadcasting.dispatching.rendering import Batch, has_middleware
+from broadcasting.dispatching.pushing import apush_one, push_one, settle_each, tell
+from broadcasting.dispatching.rendering import Batch
 from broadcasting.queues import JobOptions, get_queue
-from broadcasting.queues.base import Payload
 
 MAX_TOGETHER: Final = 100
 """Broadcasts in one job."""
@@ -40,7 +33,6 @@ MAX_TOGETHER: Final = 100
 MAX_HELD: Final = 10_000
 """Events that one block holds back. Those that come then leave alone."""
 
-_Single = tuple[Batch, Broadcast, str, Payload]
 _Group = list[tuple[Batch, Broadcast]]
 
 
@@ -190,41 +182,54 @@ def _push_reported(held: Sequence[Batch]) -> None:
 def _push(held: Sequence[Batch]) -> list[tuple[Batch, Failure]]:
     failures = []
     for group in _groups(held):
-        options = _options(group)
-        payload = many([broadcast for _, broadcast in group])
+        job = _job_of(group)
         try:
-            if group[0][0].outgoing.options.now:
-                send_many(payload)
+            if group[0][0].outgoing.options.now or get_queue().runs_at_once:
+                job.do()
             else:
-                get_queue().push(MANY_JOB, payload, options)
+                get_queue().push(job.name, job.payload, _options(group))
         except Exception as error:
-            failures += [(batch, (broadcast, error)) for batch, broadcast in group]
-    for batch, broadcast, job, payload in _singles(held):
+            failures += _owned(group, error)
+    for batch, job in _singles(held):
         try:
-            push_one(batch, broadcast, job, payload)
+            push_one(batch, job)
         except Exception as error:
-            failures.append((batch, (broadcast, error)))
+            failures += [(batch, failure) for failure in failures_of(error, job.broadcasts)]
     return failures
 
 
 async def _apush(held: Sequence[Batch]) -> list[tuple[Batch, Failure]]:
     failures = []
     for group in _groups(held):
-        options = _options(group)
-        payload = many([broadcast for _, broadcast in group])
+        job = _job_of(group)
         try:
-            if group[0][0].outgoing.options.now:
-                await asend_many(payload)
+            if group[0][0].outgoing.options.now or get_queue().runs_at_once:
+                await job.ado()
             else:
-                await get_queue().apush(MANY_JOB, payload, options)
+                await get_queue().apush(job.name, job.payload, _options(group))
         except Exception as error:
-            failures += [(batch, (broadcast, error)) for batch, broadcast in group]
-    for batch, broadcast, job, payload in _singles(held):
+            failures += _owned(group, error)
+    for batch, job in _singles(held):
         try:
-            await apush_one(batch, broadcast, job, payload)
+            await apush_one(batch, job)
         except Exception as error:
-            failures.append((batch, (broadcast, error)))
+            failures += [(batch, failure) for failure in failures_of(error, job.broadcasts)]
     return failures
+
+
+def _job_of(group: _Group) -> Job:
+    return Job(tuple([broadcast for _, broadcast in group]))
+
+
+def _owned(group: _Group, error: Exception) -> list[tuple[Batch, Failure]]:
+    """Return what failed of ``group``, each with the event that it belongs to."""
+    failed = failures_of(error, [broadcast for _, broadcast in group])
+    owners = {id(broadcast): batch for batch, broadcast in group}
+    return [
+        (owners[id(broadcast)], (broadcast, its_error))
+        for broadcast, its_error in failed
+        if id(broadcast) in owners
+    ]
 
 
 def _finish(
@@ -236,17 +241,15 @@ def _finish(
 
 
 def _has_its_own_job(batch: Batch) -> bool:
-    outgoing = batch.outgoing
-    unique = outgoing.options.unique is not False
-    paced = is_paced(outgoing.options)
-    return unique or paced or batch.packed is not None or has_middleware(outgoing)
+    options = batch.outgoing.options
+    return bool(options.unique) or is_paced(options) or batch.packed is not None or is_one(batch)
 
 
-def _singles(held: Sequence[Batch]) -> Iterator[_Single]:
+def _singles(held: Sequence[Batch]) -> Iterator[tuple[Batch, Job]]:
     for batch in held:
         if _has_its_own_job(batch):
-            for broadcast, job, payload in jobs_of(batch):
-                yield batch, broadcast, job, payload
+            for job in jobs_of(batch):
+                yield batch, job
 
 
 def _groups(held: Sequence[Batch]) -> Iterator[_Group]:

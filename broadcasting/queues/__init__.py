@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from broadcasting.families import OneBackend
-from broadcasting.queues.base import BaseQueue, JobOptions, arun, give_up, register, run
+from broadcasting.queues.base import BaseQueue, JobOptions, arun, give_up, left_to_do, register, run
 
-__all__ = ["BaseQueue", "JobOptions", "arun", "get_queue", "give_up", "register", "run"]
+__all__ = [
+    "BaseQueue",
+    "JobOptions",
+    "arun",
+    "get_queue",
+    "give_up",
+    "left_to_do",
+    "register",
+    "run",
+]
 
 SHORT_NAMES = {
     "sync": "broadcasting.queues.sync.SyncQueue",

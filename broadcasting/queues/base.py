@@ -22,6 +22,8 @@ Payload = dict[str, Any]
 Job = Callable[[Payload], None]
 AsyncJob = Callable[[Payload], Awaitable[None]]
 FailedJob = Callable[[Payload, Exception], None]
+Left = tuple[str, Payload]
+LeftOfJob = Callable[[Payload, Exception], Left | None]
 
 logger = logging.getLogger("broadcasting.queue")
 
@@ -56,6 +58,9 @@ class JobOptions:
 class BaseQueue(ABC):
     """Run jobs later, here or in another process.
 
+    A worker calls ``run()``. After an error it asks ``left_to_do()`` what to run again, and
+    ``give_up()`` once nothing is or the attempts are used up.
+
     ``OPTIONS`` of every queue: ``queue``, where jobs wait that name none of their own (default
     ``broadcasts``); ``expires``, seconds after which those that name no other are dropped (60).
     """
@@ -65,6 +70,9 @@ class BaseQueue(ABC):
 
     leaves_process: bool = True
     """Whether jobs run in another process than the one that pushed them."""
+
+    runs_at_once: ClassVar[bool] = False
+    """Whether push() does nothing but run the job, so that nobody need write its payload out."""
 
     supports_delay: ClassVar[bool] = False
     """Whether jobs may be due later."""
@@ -93,9 +101,9 @@ class BaseQueue(ABC):
         """See push(). A queue that runs jobs at once must not block the loop."""
 
 
-def wait_before(retry: int, backoff: Sequence[float], error: PublishError) -> float:
+def wait_before(retry: int, backoff: Sequence[float], error: Exception) -> float:
     """Return the seconds before ``retry``, the first one being 1: the error may know better."""
-    if error.retry_in is not None:
+    if isinstance(error, PublishError) and error.retry_in is not None:
         return error.retry_in
     return backoff[min(retry, len(backoff)) - 1]
 
@@ -110,19 +118,40 @@ def _seconds(value: object) -> float:
 
 _jobs: dict[str, tuple[Job, AsyncJob | None]] = {}
 _failed: dict[str, FailedJob] = {}
+_left: dict[str, LeftOfJob] = {}
 
 
 def register(
-    name: str, job: Job, ajob: AsyncJob | None = None, failed: FailedJob | None = None
+    name: str,
+    job: Job,
+    ajob: AsyncJob | None = None,
+    failed: FailedJob | None = None,
+    left: LeftOfJob | None = None,
 ) -> None:
     """Let workers find ``job`` by ``name``; ``ajob`` is its twin that never blocks a loop.
 
     ``failed`` is called with the payload and the error by a worker that will not try again;
     where the job runs in the process that pushed it, whoever pushed is told by the exception.
+    ``left`` is asked with the same what is left to do for another attempt: the name and payload
+    of a job, or None. Without it, all of it after a PublishError, and nothing after any other
+    error, which is a mistake in the program.
     """
     _jobs[name] = (job, ajob)
     if failed is not None:
         _failed[name] = failed
+    if left is not None:
+        _left[name] = left
+
+
+def left_to_do(name: str, payload: Payload, error: Exception) -> Left | None:
+    """Return what another attempt at the job ``name`` is to run, or None if none will help.
+
+    To be asked only if there will be one: what is not tried again is given up here.
+    """
+    left = _left.get(name)
+    if left is not None:
+        return left(payload, error)
+    return (name, payload) if isinstance(error, PublishError) else None
 
 
 def give_up(name: str, payload: Payload, error: Exception) -> None:

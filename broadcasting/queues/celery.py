@@ -16,10 +16,18 @@ from typing import Any, ClassVar, NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.conf import get_settings
-from broadcasting.exceptions import PublishError, QueueUnavailable
+from broadcasting.exceptions import QueueUnavailable
 from broadcasting.forking import ForkSafeLock
 from broadcasting.outage import Outage
-from broadcasting.queues.base import BaseQueue, JobOptions, Payload, give_up, run, wait_before
+from broadcasting.queues.base import (
+    BaseQueue,
+    JobOptions,
+    Payload,
+    give_up,
+    left_to_do,
+    run,
+    wait_before,
+)
 
 try:
     from celery import Task, current_app, shared_task
@@ -46,30 +54,28 @@ _TRY_ONCE = {"max_retries": 0}
 def run_job(
     self: Task[Any, None], job: str, payload: Payload, tries: int, backoff: list[float]
 ) -> None:
-    """Run ``job``; after a PublishError try again, ``tries`` times in all.
+    """Run ``job``; try what failed for want of a transport again, ``tries`` times in all.
 
     ``backoff``: seconds between attempts, the last one repeats. Any other error is a
     mistake in the program and not repeated.
     """
     try:
         run(job, payload)
-    except PublishError as error:
-        attempt = self.request.retries
-        if attempt + 1 >= tries:
+    except Exception as error:
+        attempt = self.request.retries + 1
+        left = left_to_do(job, payload, error) if attempt < tries else None
+        if left is None:
             if _is_last_to_know(self.request):
                 give_up(job, payload, error)
             raise
         raise self.retry(
+            args=(*left, tries, backoff),
             exc=error,
-            countdown=wait_before(attempt + 1, backoff, error),
+            countdown=wait_before(attempt, backoff, error),
             max_retries=tries - 1,
             retry_policy=_TRY_ONCE,
             **_shown(job, self.request.shadow),
         ) from error
-    except Exception as error:
-        if _is_last_to_know(self.request):
-            give_up(job, payload, error)
-        raise
 
 
 def _is_last_to_know(request: Any) -> bool:

@@ -12,6 +12,7 @@ class SyncQueue(BaseQueue):
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"queue", "expires"})
     leaves_process = False
+    runs_at_once = True
 
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
         run(job, payload)

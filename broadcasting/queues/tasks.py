@@ -24,6 +24,7 @@ from broadcasting.queues.base import (
     JobOptions,
     Payload,
     give_up,
+    left_to_do,
     run,
     wait_before,
 )
@@ -76,26 +77,25 @@ def _run_job(
 ) -> None:
     """Run ``job``, unless it is older than ``expires_at`` (seconds since the epoch).
 
-    After a PublishError it is enqueued again, ``tries`` times in all, if the backend can
-    run tasks later.
+    What failed for want of a transport is enqueued again, ``tries`` times in all, if the backend
+    can run tasks later.
     """
     if time.time() > expires_at:
         logger.info("Dropped the job %s: it has waited too long", job)
         return
     try:
         run(job, payload)
-    except PublishError as error:
+    except Exception as error:
         task = context.task_result.task
-        if attempt >= tries or not task.get_backend().supports_defer:
+        may_retry = attempt < tries and task.get_backend().supports_defer
+        left = left_to_do(job, payload, error) if may_retry else None
+        if left is None:
             _give_up(job, payload, error)
             raise
         wait = timedelta(seconds=wait_before(attempt, backoff, error))
         task.using(run_after=timezone.now() + wait).enqueue(
-            job, payload, tries, backoff, expires_at, attempt + 1
+            *left, tries, backoff, expires_at, attempt + 1
         )
-    except Exception as error:
-        _give_up(job, payload, error)
-        raise
 
 
 def _give_up(job: str, payload: Payload, error: Exception) -> None:

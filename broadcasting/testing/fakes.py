@@ -213,7 +213,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
 
     def _holds(self, batch: Batch, broadcast: Broadcast) -> bool:
         """Hold back one of a burst, in place of the one before; False if it leaves at once."""
-        kind = kind_of(broadcast, batch.key)
+        kind = kind_of([broadcast], batch.key)
         if batch.outgoing.options.throttle and kind not in self._begun:
             self._begun.add(kind)
             return False

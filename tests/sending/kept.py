@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from broadcasting.exceptions import PublishError
-from broadcasting.queues import BaseQueue, JobOptions, give_up, run
+from broadcasting.queues import BaseQueue, JobOptions, give_up, left_to_do, run
 
 Kept = tuple[str, dict[str, Any], JobOptions]
 
@@ -34,8 +33,10 @@ def work() -> list[Exception]:
                 run(job, payload)
                 break
             except Exception as error:
-                if attempt == options.tries or not isinstance(error, PublishError):
+                left = left_to_do(job, payload, error) if attempt < options.tries else None
+                if left is None:
                     give_up(job, payload, error)
                     errors.append(error)
                     break
+                job, payload = json.loads(json.dumps(left))
     return errors

@@ -25,7 +25,7 @@ from broadcasting.job_middleware import (
 from broadcasting.queues import run
 from broadcasting.signals import broadcast_failed, broadcast_skipped
 from tests.sending.kept import KeptQueue, work
-from tests.sending.test_workers import hearing
+from tests.sending.test_workers import Broken, hearing
 from tests.testapp.models import Order
 
 JOB = EventJob(id="1", label="tests.Event", broadcaster="default")
@@ -56,6 +56,7 @@ def _queue(configure: Any, outbox: list[Broadcast]) -> Iterator[None]:
     KeptQueue.jobs.clear()
     Wrapped.around.clear()
     Wrapped.seen.clear()
+    Broken.refusals = 0
 
 
 def passing(name: str) -> Middleware:
@@ -75,6 +76,55 @@ def test_the_first_one_is_outermost(outbox: list[Broadcast]) -> None:
     assert work() == []
     assert Wrapped.seen == [7, "into a", "into b", "out of b", "out of a"]
     assert len(outbox) == 1
+
+
+class InWorker(Wrapped):
+    class Meta:
+        render = "worker"
+
+
+@pytest.mark.parametrize("event", [Wrapped, InWorker])
+@pytest.mark.parametrize("queue", ["tests.sending.kept.KeptQueue", "sync"])
+def test_it_stands_around_an_event_once_however_many_broadcasters_it_has(
+    outbox: list[Broadcast], configure: Any, event: type[Wrapped], queue: str
+) -> None:
+    """App 11: a rate counts events, not what each of their broadcasters gets."""
+    configure(
+        QUEUE={"BACKEND": queue},
+        BROADCASTERS={"locmem": {"BACKEND": "locmem"}, "other": {"BACKEND": "locmem"}},
+    )
+    jobs: list[EventJob] = []
+
+    def around(job: EventJob, next_: Next) -> None:
+        jobs.append(job)
+        next_(job)
+
+    Wrapped.around[:] = [around]
+    event(7).via("locmem", "other").dispatch()
+    assert work() == []
+    assert [job.broadcaster for job in jobs] == ["locmem, other"]
+    assert [sent.broadcaster for sent in outbox] == ["locmem", "other"]
+    assert {sent.id for sent in outbox} == {jobs[0].id}
+
+
+@pytest.mark.parametrize("event", [Wrapped, InWorker])
+def test_what_only_one_of_them_took_is_not_sent_there_again(
+    outbox: list[Broadcast], configure: Any, event: type[Wrapped]
+) -> None:
+    configure(
+        BROADCASTERS={
+            "locmem": {"BACKEND": "locmem"},
+            "broken": {"BACKEND": "tests.sending.test_workers.Broken"},
+        }
+    )
+    Broken.refusals = 1
+    Broken.attempts.clear()
+    Wrapped.around[:] = [passing("a")]
+    event(7).via("locmem", "broken").dispatch()
+    assert work() == []
+    assert (len(outbox), len(Broken.attempts)) == (1, 2)
+    # Around each attempt, as it must be: it may want to put off the next one.
+    assert Wrapped.seen.count("into a") == 2
 
 
 class AboutRow(ShouldBroadcast):

@@ -22,6 +22,7 @@ from broadcasting.exceptions import (
     EncryptionUnavailable,
     InvalidChannelName,
     InvalidEventName,
+    NotAllSent,
     PayloadError,
 )
 from broadcasting.protocol import encryption
@@ -161,8 +162,12 @@ async def test_several_go_by_ten_in_their_order(receiver: Receiver, colour: str)
 
 @both
 async def test_of_several_the_sound_ones_are_sent(receiver: Receiver, colour: str) -> None:
-    with pytest.raises(PayloadError):
-        await send(pusher(receiver.port), colour, made("a", data="x" * 10_241), made("b"))
+    large = made("a", data="x" * 10_241)
+    with pytest.raises(NotAllSent) as raised:
+        await send(pusher(receiver.port), colour, large, made("b"))
+    [(refused, error)] = raised.value.failures
+    assert refused is large
+    assert isinstance(error, PayloadError)
     [body] = bodies(receiver, "/apps/shop/batch_events")
     assert [event["channel"] for event in body["batch"]] == ["b"]
 

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +18,7 @@ from django.db import connection, transaction
 import broadcasting
 from broadcasting import ShouldBroadcast
 from broadcasting.broadcasters import BaseBroadcaster, broadcasters
+from broadcasting.broadcasters.locmem import LocmemBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import flush
 from broadcasting.exceptions import BackplaneUnavailable, PublishError
@@ -66,6 +67,18 @@ class Down(BaseBroadcaster):
 
     async def abroadcast(self, broadcast: Broadcast) -> None:
         raise BackplaneUnavailable("down")
+
+
+class Once(LocmemBroadcaster):
+    """Fails once with what a test wants, by the number of the event."""
+
+    failing: ClassVar[dict[str, Exception]] = {}
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        error = self.failing.pop(str(json.loads(broadcast.data)["number"]), None)
+        if error is not None:
+            raise error
+        super().broadcast(broadcast)
 
 
 def numbers(outbox: list[Broadcast]) -> list[int]:
@@ -131,7 +144,7 @@ def test_one_job_carries_what_goes_the_same_way(outbox: list[Broadcast]) -> None
         Ticked(2).via("locmem", "log").dispatch()
         Ticked(3).on_queue("high").dispatch()
         Ticked(4).dispatch()
-    assert kept() == [("broadcast_many", 3), ("broadcast_many", 1), ("broadcast_many", 1)]
+    assert kept() == [("broadcast_many", 3), ("broadcast", 1), ("broadcast", 1)]
     assert [options.queue for _, _, options in KeptQueue.jobs] == [None, None, "high"]
     assert KeptQueue.jobs[0][2].label == "tests.testapp.events.Ticked"
     with hearing(broadcast_sent) as heard:
@@ -153,7 +166,7 @@ def test_jobs_stay_small() -> None:
     with broadcasting.batch():
         for number in range(201):
             Ticked(number).dispatch()
-    assert kept() == [("broadcast_many", 100), ("broadcast_many", 100), ("broadcast_many", 1)]
+    assert kept() == [("broadcast_many", 100), ("broadcast_many", 100), ("broadcast", 1)]
 
 
 @pytest.mark.usefixtures("queue")
@@ -163,7 +176,7 @@ def test_what_has_a_job_of_its_own_keeps_it(outbox: list[Broadcast]) -> None:
         Unique(1).dispatch()
         Packed(2).dispatch()
         Ticked(3).dispatch()
-    assert [job for job, _ in kept()] == ["broadcast_many", "locked", "render"]
+    assert [job for job, _ in kept()] == ["broadcast", "locked", "render"]
     assert work() == []
     assert sorted(numbers(outbox)) == [1, 2, 3]
 
@@ -252,7 +265,7 @@ def test_what_commits_later_leaves_together_then(outbox: list[Broadcast]) -> Non
             Ticked(2).dispatch()
         Ticked(3).dispatch()
         assert KeptQueue.jobs == []
-    assert sorted(kept()) == [("broadcast", 1), ("broadcast_many", 1), ("broadcast_many", 2)]
+    assert sorted(kept()) == [("broadcast", 1), ("broadcast", 1), ("broadcast_many", 2)]
     assert work() == []
     assert len(outbox) == 4
 
@@ -377,6 +390,38 @@ def test_a_job_that_fails_in_a_worker_tells_of_each() -> None:
     with hearing(broadcast_failed) as heard:
         assert len(work()) == 1
     assert len(heard) == 2
+
+
+@pytest.mark.usefixtures("queue")
+def test_only_what_failed_is_sent_again(outbox: list[Broadcast], configure: Any) -> None:
+    Once.failing = {"2": BackplaneUnavailable("down"), "3": ValueError("a mistake")}
+    configure(BROADCASTERS={"locmem": {"BACKEND": f"{__name__}.Once"}})
+    with broadcasting.batch():
+        for number in range(1, 5):
+            Ticked(number).dispatch()
+    with hearing(broadcast_failed) as failed, hearing(broadcast_sent) as sent:
+        assert work() == []
+    assert numbers(outbox) == [1, 4, 2]
+    assert [json.loads(facts["broadcast"].data)["number"] for facts in sent] == [1, 4, 2]
+    assert [str(facts["error"]) for facts in failed] == ["a mistake"]
+
+
+@pytest.mark.usefixtures("queue")
+def test_without_a_queue_each_failure_is_told_of_its_own_event(
+    outbox: list[Broadcast], configure: Any
+) -> None:
+    Once.failing = {"2": BackplaneUnavailable("down")}
+    configure(QUEUE={"BACKEND": "sync"}, BROADCASTERS={"locmem": {"BACKEND": f"{__name__}.Once"}})
+
+    def failing() -> None:
+        with broadcasting.batch():
+            for number in range(1, 4):
+                Ticked(number).dispatch()
+
+    with hearing(broadcast_failed) as failed, pytest.raises(BackplaneUnavailable):
+        failing()
+    assert numbers(outbox) == [1, 3]
+    assert [json.loads(facts["broadcast"].data)["number"] for facts in failed] == [2]
 
 
 def test_a_delay_that_cannot_be_kept_is_refused_where_it_stands(outbox: list[Broadcast]) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import transaction
 
 from broadcasting import ShouldBroadcast
 from broadcasting.broadcasts import Broadcast
+from broadcasting.dispatching.locks import acquire
 from broadcasting.exceptions import PublishError
-from broadcasting.queues import run
+from broadcasting.queues import left_to_do, run
 from broadcasting.signals import broadcast_skipped
+from tests.conftest import Valkey
 from tests.sending.kept import KeptQueue, work
 from tests.sending.test_workers import Broken, hearing
 from tests.testapp.models import Order
@@ -105,6 +107,33 @@ def test_while_it_will_be_tried_again_it_is_still_the_one() -> None:
     assert len(KeptQueue.jobs) == 1
 
 
+class InWorker(Once):
+    class Meta:
+        render = "worker"
+
+
+@pytest.mark.parametrize("event", [Once, InWorker])
+def test_it_is_the_one_until_its_last_broadcaster_has_it(
+    outbox: list[Broadcast], event: type[Once]
+) -> None:
+    """App 10: one lock for all of its broadcasters, kept during retries."""
+    Broken.refusals = 1
+    event(1).via("locmem", "broken").dispatch()
+    assert len(KeptQueue.jobs) == 1
+    job, payload, _ = KeptQueue.jobs.pop()
+    with pytest.raises(PublishError) as raised:
+        run(job, payload)
+    assert len(outbox) == 1
+    event(1).via("locmem", "broken").dispatch()
+    assert KeptQueue.jobs == []
+    left = left_to_do(job, payload, raised.value)
+    assert left is not None
+    run(*left)
+    assert (len(outbox), len(Broken.attempts)) == (1, 2)
+    event(1).via("locmem", "broken").dispatch()
+    assert len(KeptQueue.jobs) == 1
+
+
 def test_a_failure_for_good_gives_the_lock_back() -> None:
     """App 10: released after the final failure."""
     Broken.refusals = 9
@@ -181,6 +210,37 @@ def test_a_worker_that_comes_too_late_leaves_the_next_ones_lock_alone() -> None:
     run(job, payload)
     Once(1).dispatch()
     assert len(KeptQueue.jobs) == 1
+
+
+def test_in_its_last_second_a_lock_is_left_to_end() -> None:
+    """Between looking at it and deleting it, it could become somebody else's."""
+    lock = acquire("default", "tests.Event", "1", "default", 0.9)
+    assert lock is not None
+    lock.release()
+    assert cache.get(lock.key) == lock.token
+
+
+def test_on_redis_looking_and_deleting_is_one_step(valkey: Valkey, settings: Any) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "shared": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": valkey.url,
+        },
+    }
+    shared = caches["shared"]
+    lock = acquire("shared", "tests.Event", "1", "default", 60)
+    assert lock is not None
+    assert acquire("shared", "tests.Event", "1", "default", 60) is None
+    shared.set(lock.key, "somebody else's", 60)
+    lock.release()
+    assert shared.get(lock.key) == "somebody else's"
+    shared.set(lock.key, lock.token, 60)
+    client = valkey.server.client()
+    client.config_resetstat()
+    lock.release()
+    assert client.info("commandstats")["cmdstat_eval"]["calls"] == 1
+    assert shared.get(lock.key) is None
 
 
 async def test_so_it_is_in_async_code() -> None:

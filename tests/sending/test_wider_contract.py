@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import Broadcast
-from broadcasting.exceptions import NotSupported, PublishError
+from broadcasting.exceptions import NotAllSent, NotSupported, PublishError
 
 
 class Picky(BaseBroadcaster):
@@ -29,22 +31,34 @@ MANY = [
 ]
 
 
-def test_of_several_all_are_tried_and_the_first_error_is_raised() -> None:
+def test_of_several_all_are_tried_and_those_that_failed_are_named() -> None:
     picky = Picky()
-    with pytest.raises(PublishError) as raised:
+    with pytest.raises(NotAllSent) as raised:
         picky.broadcast_many(MANY)
     assert picky.sent == ["good.1", "good.2"]
-    assert str(raised.value) == "bad.1"
-    assert raised.value.__notes__ == ["Also: PublishError: bad.2"]
+    assert [(broadcast.name, str(error)) for broadcast, error in raised.value.failures] == [
+        ("bad.1", "bad.1"),
+        ("bad.2", "bad.2"),
+    ]
+    assert str(raised.value) == "PublishError: bad.1, and 1 more"
 
 
 async def test_of_several_all_are_tried_from_async_code_too() -> None:
     picky = Picky()
-    with pytest.raises(PublishError) as raised:
+    with pytest.raises(NotAllSent) as raised:
         await picky.abroadcast_many(MANY)
     assert picky.sent == ["good.1", "good.2"]
-    assert str(raised.value) == "bad.1"
-    assert raised.value.__notes__ == ["Also: PublishError: bad.2"]
+    assert [(broadcast.name, str(error)) for broadcast, error in raised.value.failures] == [
+        ("bad.1", "bad.1"),
+        ("bad.2", "bad.2"),
+    ]
+    assert str(raised.value) == "PublishError: bad.1, and 1 more"
+
+
+def test_what_failed_survives_the_way_between_processes() -> None:
+    error = NotAllSent([(MANY[0], PublishError("away")), (MANY[0], PublishError("again"))])
+    copied = copy.deepcopy(error)
+    assert [(one, str(why)) for one, why in copied.failures] == [(MANY[0], "away")]
 
 
 @pytest.mark.parametrize(

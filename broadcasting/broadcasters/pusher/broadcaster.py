@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from broadcasting.broadcasters.base import BaseBroadcaster, raise_first
+from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.broadcasters.limits import check_names
 from broadcasting.broadcasters.options import Options
 from broadcasting.broadcasters.pusher import requests
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
-from broadcasting.exceptions import BroadcastingError, NotSupported, PayloadError
+from broadcasting.exceptions import BroadcastingError, NotAllSent, NotSupported, PayloadError
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.encryption import read_master_key, sealed_size
 from broadcasting.protocol.names import MAX_NAME_LENGTH, ChannelKind, kind_of
@@ -76,22 +76,24 @@ class PusherBroadcaster(BaseBroadcaster):
             await self.client.asend(request)
 
     def broadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
-        sound, errors = self._sound(broadcasts)
-        for request in requests.batches(self.application, sound):
+        sound, failures = self._sound(broadcasts)
+        for together, request in requests.batches(self.application, sound):
             try:
                 self.client.send(request)
             except BroadcastingError as error:
-                errors.append(error)
-        raise_first(errors)
+                failures += [(broadcast, error) for broadcast in together]
+        if failures:
+            raise NotAllSent(failures)
 
     async def abroadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
-        sound, errors = self._sound(broadcasts)
-        for request in requests.batches(self.application, sound):
+        sound, failures = self._sound(broadcasts)
+        for together, request in requests.batches(self.application, sound):
             try:
                 await self.client.asend(request)
             except BroadcastingError as error:
-                errors.append(error)
-        raise_first(errors)
+                failures += [(broadcast, error) for broadcast in together]
+        if failures:
+            raise NotAllSent(failures)
 
     def channels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         return dict(self.client.send(requests.channels(prefix))["channels"])
@@ -140,18 +142,20 @@ class PusherBroadcaster(BaseBroadcaster):
     async def aclose(self) -> None:
         await self.client.aclose()
 
-    def _sound(self, broadcasts: Iterable[Broadcast]) -> tuple[list[Broadcast], list[Exception]]:
+    def _sound(
+        self, broadcasts: Iterable[Broadcast]
+    ) -> tuple[list[Broadcast], list[tuple[Broadcast, Exception]]]:
         """Return those that may be sent, and why the others may not."""
         sound: list[Broadcast] = []
-        errors: list[Exception] = []
+        failures: list[tuple[Broadcast, Exception]] = []
         for broadcast in broadcasts:
             try:
                 self.check(broadcast)
             except BroadcastingError as error:
-                errors.append(error)
+                failures.append((broadcast, error))
             else:
                 sound.append(broadcast)
-        return sound, errors
+        return sound, failures
 
 
 def base_url(options: Mapping[str, Any]) -> str:

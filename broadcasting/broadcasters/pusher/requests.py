@@ -69,11 +69,15 @@ def events(application: Application, broadcast: Broadcast) -> Iterator[Request]:
             yield _post("/events", _event(broadcast, data, {"channel": name}))
 
 
-def batches(application: Application, broadcasts: Iterable[Broadcast]) -> Iterator[Request]:
-    """Yield what sends several broadcasts in their order, ten events at once."""
+def batches(
+    application: Application, broadcasts: Iterable[Broadcast]
+) -> Iterator[tuple[list[Broadcast], Request]]:
+    """Yield what sends several broadcasts in their order, ten events at once, and what each has."""
     waiting = list(_single_events(application, broadcasts))
     for start in range(0, len(waiting), EVENTS_AT_ONCE):
-        yield _post("/batch_events", {"batch": waiting[start : start + EVENTS_AT_ONCE]})
+        together = waiting[start : start + EVENTS_AT_ONCE]
+        request = _post("/batch_events", {"batch": [event for _, event in together]})
+        yield [broadcast for broadcast, _ in together], request
 
 
 def channels(prefix: str) -> Request:
@@ -115,13 +119,13 @@ def revoke(user_id: str, name: str) -> Request:
 
 def _single_events(
     application: Application, broadcasts: Iterable[Broadcast]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Broadcast, dict[str, Any]]]:
     for broadcast in broadcasts:
         for name in broadcast.channels:
             data = broadcast.data
             if kind_of(name) is ChannelKind.ENCRYPTED:
                 data = encrypt(application, name, data)
-            yield _event(broadcast, data, {"channel": name})
+            yield broadcast, _event(broadcast, data, {"channel": name})
 
 
 def _event(broadcast: Broadcast, data: str, where: Mapping[str, Any]) -> dict[str, Any]:

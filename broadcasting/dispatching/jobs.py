@@ -1,0 +1,91 @@
+"""What a rendered event is for a queue: a job for each broadcaster, or one job for them all.
+
+One for all where a worker renders, and where the event as a whole is counted or locked: its
+middleware then stands around it once, and its lock is kept until the last one has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from broadcasting.broadcasts import (
+    JOB,
+    MANY_JOB,
+    Broadcast,
+    adeliver,
+    adeliver_all,
+    deliver,
+    deliver_all,
+    many,
+)
+from broadcasting.dispatching.packing import JOB as RENDER_JOB
+from broadcasting.dispatching.packing import Packed
+from broadcasting.dispatching.rendering import Batch, has_middleware
+from broadcasting.queues import get_queue
+from broadcasting.queues.base import Payload
+
+
+@dataclass(slots=True)
+class Job:
+    """Some broadcasts of one event that travel together."""
+
+    broadcasts: tuple[Broadcast, ...]
+    """What it is about, as far as that is known."""
+
+    packed: Packed | None = None
+    """The event, if a worker is to render it."""
+
+    @property
+    def name(self) -> str:
+        """What workers know it by."""
+        if self.packed is not None:
+            return RENDER_JOB
+        return JOB if len(self.broadcasts) == 1 else MANY_JOB
+
+    @property
+    def payload(self) -> Payload:
+        """What it needs there, as JSON data."""
+        if self.packed is not None:
+            return self.packed.to_payload()
+        if len(self.broadcasts) == 1:
+            return self.broadcasts[0].to_payload()
+        return many(self.broadcasts)
+
+    @property
+    def broadcaster(self) -> str:
+        """The alias of its broadcaster, or their aliases."""
+        return ", ".join([broadcast.broadcaster for broadcast in self.broadcasts])
+
+    def do(self) -> None:
+        """Send what it is about from here. Raises PublishError; NotAllSent, if it is several."""
+        if len(self.broadcasts) == 1:
+            deliver(self.broadcasts[0])
+        else:
+            deliver_all(self.broadcasts)
+
+    async def ado(self) -> None:
+        """See do()."""
+        if len(self.broadcasts) == 1:
+            await adeliver(self.broadcasts[0])
+        else:
+            await adeliver_all(self.broadcasts)
+
+
+def jobs_of(batch: Batch) -> tuple[Job, ...]:
+    """Return the jobs of a rendered or packed event."""
+    if batch.packed is not None:
+        return (Job(tuple(batch.packed.unrendered()), batch.packed),)
+    if len(batch.broadcasts) > 1 and is_one(batch):
+        return (Job(batch.broadcasts),)
+    return tuple([Job((broadcast,)) for broadcast in batch.broadcasts])
+
+
+def is_one(batch: Batch) -> bool:
+    """Whether the event has one job, however many broadcasters."""
+    return has_middleware(batch.outgoing) or is_locked(batch)
+
+
+def is_locked(batch: Batch) -> bool:
+    """Whether its job holds a lock while it waits."""
+    options = batch.outgoing.options
+    return bool(options.unique) and not options.now and get_queue().leaves_process
