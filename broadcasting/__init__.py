@@ -38,7 +38,14 @@ if TYPE_CHECKING:
         UserChannel,
     )
     from broadcasting.client_events import on_client_event
-    from broadcasting.dispatching import Dispatch, abroadcast, batch, broadcast, muted
+    from broadcasting.dispatching import (
+        Dispatch,
+        PerBroadcaster,
+        abroadcast,
+        batch,
+        broadcast,
+        muted,
+    )
     from broadcasting.events import ShouldBroadcast, ShouldBroadcastNow
     from broadcasting.listeners import Subscriber, listen
     from broadcasting.middleware import current_socket_id
@@ -62,6 +69,7 @@ __all__ = [
     "EncryptedPrivateChannel",
     "Lookup",
     "ModelBroadcast",
+    "PerBroadcaster",
     "PresenceChannel",
     "PrivateChannel",
     "ShouldBroadcast",
@@ -106,6 +114,7 @@ _HOMES = {
     "EncryptedPrivateChannel": "broadcasting.channels",
     "Lookup": "broadcasting.authorization",
     "ModelBroadcast": "broadcasting.broadcastable",
+    "PerBroadcaster": "broadcasting.dispatching",
     "PresenceChannel": "broadcasting.channels",
     "PrivateChannel": "broadcasting.channels",
     "ShouldBroadcast": "broadcasting.events",

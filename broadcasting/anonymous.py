@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+import msgspec
+
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.channels import Channel, PresenceChannel, PrivateChannel, Target, as_channels
 from broadcasting.dispatching import Dispatch
 from broadcasting.events import ShouldBroadcast
@@ -64,8 +67,8 @@ class AnonymousBroadcast:
         """Leave out the tab that asked (``X-Socket-ID``), or the one with ``socket_id``."""
         return AnonymousBroadcast(self._dispatch.to_others(socket_id))
 
-    def via(self, *broadcasters: str) -> AnonymousBroadcast:
-        """Send through these aliases of ``BROADCASTERS``."""
+    def via(self, *broadcasters: str | BaseBroadcaster) -> AnonymousBroadcast:
+        """Send through these aliases of ``BROADCASTERS``, or what ``broadcasters.build()`` made."""
         return AnonymousBroadcast(self._dispatch.via(*broadcasters))
 
     def on_queue(self, name: str) -> AnonymousBroadcast:
@@ -94,7 +97,7 @@ class AnonymousBroadcast:
 
     def _replace(self, **changes: Any) -> AnonymousBroadcast:
         event = replace(self._dispatch.event, **changes)
-        return AnonymousBroadcast(replace(self._dispatch, event=event))
+        return AnonymousBroadcast(msgspec.structs.replace(self._dispatch, event=event))
 
 
 def on(*channels: Target) -> AnonymousBroadcast:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from broadcasting.broadcasters import broadcasters
+from broadcasting.broadcasters import BaseBroadcaster, broadcasters
 from broadcasting.exceptions import NotAllSent
 from broadcasting.signals import broadcast_sent
 
@@ -43,7 +43,7 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON text that clients get."""
 
     broadcaster: str
-    """Its alias in ``BROADCASTERS``."""
+    """Its alias in ``BROADCASTERS``; the class of one that no settings know."""
 
     except_socket: str | None = None
     event_label: str = ""
@@ -85,17 +85,19 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
 Failure: TypeAlias = tuple[Broadcast, Exception]
 
 
-def deliver(broadcast: Broadcast) -> None:
-    """Give ``broadcast`` to its broadcaster. Raises PublishError."""
-    broadcasters[broadcast.broadcaster].broadcast(broadcast)
+def deliver(broadcast: Broadcast, through: BaseBroadcaster | None = None) -> None:
+    """Give ``broadcast`` to its broadcaster, or to this one. Raises PublishError."""
+    broadcaster = broadcasters[broadcast.broadcaster] if through is None else through
+    broadcaster.broadcast(broadcast)
     logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
     if broadcast_sent.receivers:
         broadcast_sent.send_robust(Broadcast, broadcast=broadcast)
 
 
-async def adeliver(broadcast: Broadcast) -> None:
+async def adeliver(broadcast: Broadcast, through: BaseBroadcaster | None = None) -> None:
     """See deliver()."""
-    await broadcasters[broadcast.broadcaster].abroadcast(broadcast)
+    broadcaster = broadcasters[broadcast.broadcaster] if through is None else through
+    await broadcaster.abroadcast(broadcast)
     logger.debug("Sent %s: %s", broadcast.id, broadcast.event_label)
     if broadcast_sent.receivers:
         await broadcast_sent.asend_robust(Broadcast, broadcast=broadcast)

@@ -216,6 +216,8 @@ def as_channels(targets: Any) -> tuple[Channel, ...]:
 
     Raises InvalidChannelName, and TypeError for what cannot name a channel.
     """
+    if isinstance(targets, Channel):
+        return (targets,)
     if targets is None:
         return ()
     if _is_one(targets):

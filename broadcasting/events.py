@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Self, dataclass_transform
 
 import msgspec
 from django.utils.functional import cached_property as django_cached_property
 
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.channels import Targets, TargetsByBroadcaster
 from broadcasting.dispatching import Dispatch, EventOptions, options_of
 from broadcasting.forking import ForkSafeLock
@@ -164,8 +165,12 @@ class ShouldBroadcast(_MadeOnFirstUse):
     def broadcast_with(self) -> Any:
         """Return the payload: a mapping, dataclass, pydantic model or msgspec Struct.
 
-        None stands for the event's public attributes.
+        None stands for the event's public attributes, PerBroadcaster for one for each.
         """
+        return None
+
+    def broadcast_queue(self) -> str | None:
+        """Return the queue that its job waits on; None for ``Meta.queue``."""
         return None
 
     def broadcast_when(self) -> bool:
@@ -220,8 +225,8 @@ class ShouldBroadcast(_MadeOnFirstUse):
         """Undo ``Meta.to_others``."""
         return Dispatch(self).to_everyone()
 
-    def via(self, *broadcasters: str) -> Dispatch:
-        """Send through these aliases of ``BROADCASTERS``."""
+    def via(self, *broadcasters: str | BaseBroadcaster) -> Dispatch:
+        """Send through these aliases of ``BROADCASTERS``, or what ``broadcasters.build()`` made."""
         return Dispatch(self).via(*broadcasters)
 
     def on_queue(self, name: str) -> Dispatch:
@@ -253,16 +258,17 @@ _RESERVED = frozenset(name for name in vars(ShouldBroadcast) if not name.startsw
 
 def payload_of(event: Any) -> Mapping[Any, Any]:
     """Return what an event carries unless it says otherwise: its public attributes."""
-    values = None if _writes_init(type(event)) else public_values(event)
+    cls: Any = type(event)
+    values = public_values(event) if _shows_fields(cls) else None
     if values is not None:
         return values
-    hidden = _hidden(type(event))
+    hidden = _hidden(cls)
     return {
         name: value
         for name, value in vars(event).items()
         if not name.startswith("_")
         and name not in hidden
-        and not isinstance(getattr(type(event), name, None), _CACHED)
+        and not isinstance(getattr(cls, name, None), _CACHED)
     }
 
 
@@ -283,11 +289,18 @@ def _hidden(cls: type) -> set[str]:
 _CACHED = (functools.cached_property, django_cached_property)
 
 
-def attributes_of(event: Any) -> Iterator[Any]:
-    """Yield whatever an event holds, the private and the hidden too, as declared."""
-    cls = type(event)
+def attributes_of(event: Any) -> list[Any]:
+    """Return whatever an event holds, the private and the hidden too: first what it declares."""
+    cls, held = type(event), vars(event)
     declared: Iterable[str] = getattr(cls, "__dataclass_fields__", ())
-    for name in getattr(cls, "__struct_fields__", declared):
-        if hasattr(event, name):
-            yield getattr(event, name)
-    yield from vars(event).values()
+    names = getattr(cls, "__struct_fields__", declared)
+    try:
+        found = [held[name] for name in names]
+    except KeyError:  # in slots, or not set
+        found = [getattr(event, name) for name in names if hasattr(event, name)]
+    return [*found, *held.values()]
+
+
+@functools.lru_cache(maxsize=1000)
+def _shows_fields(cls: type) -> bool:
+    return not _writes_init(cls)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -30,7 +31,8 @@ def public_values(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, type):
         return None
     if dataclasses.is_dataclass(value):
-        return {name: getattr(value, name) for name, shown in _fields(value) if shown}
+        cls: Any = type(value)
+        return {name: getattr(value, name) for name, shown in _fields(cls) if shown}
     if isinstance(value, msgspec.Struct):
         return _struct_values(value)
     if is_pydantic(type(value)):
@@ -54,13 +56,17 @@ def unwrapped(value: Any) -> Any:
     return _dumped(value) if _is_root(value) else value
 
 
-def _fields(value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the names of a dataclass's fields, and whether each may leave."""
+@lru_cache(maxsize=1000)
+def _fields(cls: Any) -> tuple[tuple[str, bool], ...]:
+    """Return the names of a dataclass's fields, and whether each may leave."""
     # Those of a dataclass that pydantic made.
-    excluded = getattr(type(value), "__pydantic_fields__", {})
-    for field in dataclasses.fields(value):
+    excluded = getattr(cls, "__pydantic_fields__", {})
+    found = []
+    for field in dataclasses.fields(cls):
         hides = getattr(excluded.get(field.name), "exclude", None)
-        yield field.name, not field.name.startswith("_") and is_shown(field) and not hides
+        is_so = not field.name.startswith("_") and is_shown(field) and not hides
+        found.append((field.name, is_so))
+    return tuple(found)
 
 
 def _struct_values(value: msgspec.Struct) -> Mapping[str, Any]:
@@ -108,7 +114,7 @@ def _hidden_in(value: Any) -> _Hidden:
     if isinstance(value, list | tuple):
         return _hidden_of(dict(enumerate(value)))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dict(_fields(value))
+        fields = dict(_fields(type(value)))
         shown = {name: getattr(value, name) for name, is_so in fields.items() if is_so}
         return {n: True for n, is_so in fields.items() if not is_so} | _hidden_of(shown)
     if is_pydantic(type(value)):

@@ -28,10 +28,11 @@ from broadcasting.broadcasts import (
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.bursts import LATEST_JOB, Turn
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked
+from broadcasting.dispatching.outgoing import Outgoing, subject_of
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
 from broadcasting.dispatching.pushing import MIDDLEWARE_JOB, SUPERSEDED, tell
-from broadcasting.dispatching.rendering import Outgoing, render, subject_of
+from broadcasting.dispatching.rendering import render
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import JobSkipped, MissingModel, NotAllSent, PayloadError, PublishError
 from broadcasting.job_middleware import EventJob, through
@@ -61,7 +62,6 @@ def render_packed(payload: dict[str, Any]) -> None:
     options = replace(
         type(subject_of(event))._broadcasting,
         broadcasters=packed.broadcasters,
-        queue=packed.queue,
         # This job has waited, and is the one of its kind, already.
         delay=0,
         unique=False,

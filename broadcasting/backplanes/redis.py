@@ -23,7 +23,9 @@ from redis.backoff import NoBackoff
 
 from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
+from broadcasting.backplanes.redis_commands import RedisCommands
 from broadcasting.backplanes.remote import Carrier, RemoteBackplane
+from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.redis_clients import UNREACHABLE, URL_WANTED, RedisClients, is_url
 
@@ -60,6 +62,8 @@ class RedisBackplane(RemoteBackplane):
         """How often a node of this process lost its subscriptions, and what came meanwhile."""
 
         self._clients = RedisClients(self.url)
+        self._commands = RedisCommands(self.url, get_settings().publish_timeout)
+        self._beginnings: dict[str, str] = {}
 
     @property
     def place(self) -> str:
@@ -67,15 +71,18 @@ class RedisBackplane(RemoteBackplane):
 
     def topic(self, app_id: str, channel: str) -> str:
         """Return the name under which the envelopes of one channel travel."""
-        # An id may hold a colon; quoted, no two topics share a text.
-        return f"{self.prefix}:{quote(app_id, safe='')}:{channel}"
+        beginning = self._beginnings.get(app_id)
+        if beginning is None:
+            # An id may hold a colon; quoted, no two topics share a text.
+            beginning = f"{self.prefix}:{quote(app_id, safe='')}:"
+            self._beginnings[app_id] = beginning
+        return beginning + channel
 
     def publish(self, envelope: Envelope) -> None:
         self._check()
         try:
-            self._clients.client.publish(
-                self.topic(envelope.app_id, envelope.channel), encode(envelope)
-            )
+            topic = self.topic(envelope.app_id, envelope.channel)
+            self._commands.run("PUBLISH", topic, encode(envelope))
         except UNREACHABLE as error:
             self._failed(error)
         self._outage.succeeded()

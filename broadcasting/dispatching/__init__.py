@@ -8,11 +8,13 @@ from broadcasting.dispatching.dispatch import Dispatch, abroadcast, broadcast
 from broadcasting.dispatching.muting import muted
 from broadcasting.dispatching.options import EventOptions, options_of
 from broadcasting.dispatching.outlet import flush
+from broadcasting.dispatching.payloads import PerBroadcaster
 from broadcasting.dispatching.together import batch
 
 __all__ = [
     "Dispatch",
     "EventOptions",
+    "PerBroadcaster",
     "abroadcast",
     "batch",
     "broadcast",

@@ -6,9 +6,11 @@ alone can be seen whether an event has to wait for a commit. Nothing here waits 
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextvars
+
+# asyncio's own, which says None instead of raising: sync code asks for every event.
+from asyncio import _get_running_loop as running_loop
 from collections.abc import Callable
 
 import asgiref.sync
@@ -22,7 +24,7 @@ _restore_context: Callable[[contextvars.Context], None] = getattr(
 
 def loop_is_running() -> bool:
     """Whether this thread runs an event loop, which may not be blocked."""
-    return _running_loop() is not None
+    return running_loop() is not None
 
 
 def submit_to_waiting_thread(work: Callable[[], object]) -> bool:
@@ -31,7 +33,7 @@ def submit_to_waiting_thread(work: Callable[[], object]) -> bool:
     First in, first out. False where no loop runs, or no thread waits for it. ``work`` must
     report its own failures.
     """
-    loop = _running_loop()
+    loop = running_loop()
     if loop is None:
         return False
     # The same places, in the same order, where sync_to_async() looks for that thread.
@@ -59,13 +61,6 @@ def _run(context: contextvars.Context, work: Callable[[], object]) -> None:
 def flush(timeout: float) -> bool:
     """Wait up to ``timeout`` seconds for what was submitted; return whether all was done."""
     return not concurrent.futures.wait(tuple(_submitted), timeout).not_done
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 _submitted: set[concurrent.futures.Future[None]] = set()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace as with_options
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+import msgspec
 from asgiref.sync import sync_to_async
+from msgspec.structs import replace
 
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.dispatching.bridge import submit_to_waiting_thread
 from broadcasting.dispatching.failures import logger
 from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.muting import is_muted
 from broadcasting.dispatching.options import EventOptions
+from broadcasting.dispatching.outgoing import Batch, Outgoing, copy_of, subject_of
 from broadcasting.dispatching.outlet import Outlet, outlet_for
-from broadcasting.dispatching.rendering import Batch, Outgoing, subject_of
 from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.listeners import calling
 from broadcasting.listeners.registry import listeners
@@ -25,13 +27,15 @@ from broadcasting.middleware import current_socket_id
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
 
+Via: TypeAlias = Union[str, BaseBroadcaster, Iterable[str | BaseBroadcaster]]  # noqa: UP007
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+
+class Dispatch(msgspec.Struct, frozen=True):
     """An event about to be sent. Modifiers return a copy; only dispatch() acts."""
 
     event: ShouldBroadcast
     broadcasters: tuple[str, ...] | None = None
+    built: tuple[BaseBroadcaster, ...] = ()
     queue: str | None = None
     at_once: bool = False
     wait: float | None = None
@@ -55,9 +59,18 @@ class Dispatch:
         """Undo ``to_others``, of the event's ``Meta`` too."""
         return replace(self, others_only=False, socket_id=None)
 
-    def via(self, *broadcasters: str) -> Dispatch:
-        """Send through these aliases of ``BROADCASTERS``; none: those of the event."""
-        return replace(self, broadcasters=broadcasters or None)
+    def via(self, *broadcasters: str | BaseBroadcaster) -> Dispatch:
+        """Send through these aliases of ``BROADCASTERS``; none: those of the event.
+
+        What ``broadcasters.build()`` made may stand among them: it sends from this process,
+        without the queue. Raises TypeError for anything else.
+        """
+        aliases = tuple([one for one in broadcasters if isinstance(one, str)])
+        built = tuple([one for one in broadcasters if isinstance(one, BaseBroadcaster)])
+        if len(aliases) + len(built) < len(broadcasters):
+            kinds = ", ".join(sorted({type(one).__name__ for one in broadcasters}))
+            raise TypeError(f"via() takes aliases of BROADCASTERS, and broadcasters, not {kinds}")
+        return replace(self, broadcasters=aliases if broadcasters else None, built=built)
 
     def on_queue(self, name: str) -> Dispatch:
         """Push on this queue instead of the event's."""
@@ -107,15 +120,16 @@ class Dispatch:
         options: EventOptions = type(subject_of(self.event))._broadcasting
         others = options.to_others if self.others_only is None else self.others_only
         return Outgoing(
-            event=copy.copy(self.event),
+            event=copy_of(self.event),
             options=self._options(options),
+            queue=self.queue,
+            built=self.built,
             except_socket=(self.socket_id or current_socket_id()) if others else None,
         )
 
     def _options(self, options: EventOptions) -> EventOptions:
         said: dict[str, Any] = {
             "broadcasters": self.broadcasters,
-            "queue": self.queue,
             "now": self.at_once or None,
             "delay": self.wait,
             "expires": self.patience,
@@ -125,22 +139,22 @@ class Dispatch:
         changes = {name: value for name, value in said.items() if value is not None}
         if self.at_once and self.wait is None:
             changes["delay"] = 0  # that of the class is for its queue
-        return replace(options, **changes) if changes else options
+        return with_options(options, **changes) if changes else options
 
 
 def broadcast(
     event: ShouldBroadcast | Dispatch,
     *,
     to_others: bool = False,
-    via: str | Iterable[str] | None = None,
+    via: Via | None = None,
     now: bool = False,
     queue: str | None = None,
     delay: float | None = None,
 ) -> None:
     """Dispatch ``event``, as its own ``.dispatch()`` with the modifiers of the same names.
 
-    ``via``: one alias of ``BROADCASTERS`` or several. Raises TypeError for what is not a
-    ShouldBroadcast, and whatever ``dispatch()`` raises.
+    ``via``: an alias of ``BROADCASTERS``, what ``broadcasters.build()`` made, or several. Raises
+    TypeError for what is not a ShouldBroadcast, and whatever ``dispatch()`` raises.
     """
     _modified(event, to_others, via, now, queue, delay).dispatch()
 
@@ -149,7 +163,7 @@ async def abroadcast(
     event: ShouldBroadcast | Dispatch,
     *,
     to_others: bool = False,
-    via: str | Iterable[str] | None = None,
+    via: Via | None = None,
     now: bool = False,
     queue: str | None = None,
     delay: float | None = None,
@@ -161,7 +175,7 @@ async def abroadcast(
 def _modified(
     event: Any,
     to_others: bool,
-    via: str | Iterable[str] | None,
+    via: Via | None,
     now: bool,
     queue: str | None,
     delay: float | None,
@@ -174,7 +188,7 @@ def _modified(
     if to_others:
         event = event.to_others()
     if via is not None:
-        event = event.via(*([via] if isinstance(via, str) else via))
+        event = event.via(*([via] if isinstance(via, str | BaseBroadcaster) else via))
     if now:
         event = event.now()
     if queue is not None:

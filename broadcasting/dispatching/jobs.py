@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import (
     JOB,
     MANY_JOB,
@@ -18,9 +19,9 @@ from broadcasting.broadcasts import (
     deliver_all,
     many,
 )
+from broadcasting.dispatching.outgoing import Batch, has_middleware
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
-from broadcasting.dispatching.rendering import Batch, has_middleware
 from broadcasting.queues import get_queue
 from broadcasting.queues.base import Payload
 
@@ -34,6 +35,9 @@ class Job:
 
     packed: Packed | None = None
     """The event, if a worker is to render it."""
+
+    through: BaseBroadcaster | None = None
+    """What sends it from here, since no settings know it."""
 
     @property
     def name(self) -> str:
@@ -59,25 +63,30 @@ class Job:
     def do(self) -> None:
         """Send what it is about from here. Raises PublishError; NotAllSent, if it is several."""
         if len(self.broadcasts) == 1:
-            deliver(self.broadcasts[0])
+            deliver(self.broadcasts[0], self.through)
         else:
             deliver_all(self.broadcasts)
 
     async def ado(self) -> None:
         """See do()."""
         if len(self.broadcasts) == 1:
-            await adeliver(self.broadcasts[0])
+            await adeliver(self.broadcasts[0], self.through)
         else:
             await adeliver_all(self.broadcasts)
 
 
-def jobs_of(batch: Batch) -> tuple[Job, ...]:
+def jobs_of(batch: Batch) -> list[Job]:
     """Return the jobs of a rendered or packed event."""
     if batch.packed is not None:
-        return (Job(tuple(batch.packed.unrendered()), batch.packed),)
+        return [Job(tuple(batch.packed.unrendered()), batch.packed)]
     if len(batch.broadcasts) > 1 and is_one(batch):
-        return (Job(batch.broadcasts),)
-    return tuple([Job((broadcast,)) for broadcast in batch.broadcasts])
+        return [Job(batch.broadcasts), *jobs_here(batch)]
+    return [*[Job((broadcast,)) for broadcast in batch.broadcasts], *jobs_here(batch)]
+
+
+def jobs_here(batch: Batch) -> list[Job]:
+    """Return what no queue can have."""
+    return [Job((broadcast,), through=through) for through, broadcast in batch.here]
 
 
 def is_one(batch: Batch) -> bool:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 from itertools import chain
+from types import NoneType
 from typing import Any, Final, TypeAlias, Union
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Model
@@ -19,6 +23,9 @@ MAX_DEPTH: Final = 4
 
 MAX_LOOKED_AT: Final = 1_000
 """Values that are looked at. An event has its rows in front, or is no event but a report."""
+
+_PLAIN: Final = (str, int, float, NoneType, date, Decimal, UUID)
+"""What holds no rows: no need to look any closer."""
 
 Keys: TypeAlias = Sequence[tuple[Model, Any]]
 """Rows with the primary keys that they had."""
@@ -31,6 +38,15 @@ def database_of(values: Iterable[Any]) -> str:
 
     Not the one it was read from: behind a replica the transaction is open elsewhere.
     """
+    values = tuple(values)
+    for value in values:
+        if isinstance(value, Model):
+            if value._state.db:
+                return router.db_for_write(type(value), instance=value)
+        elif not isinstance(value, _PLAIN):
+            break
+    else:
+        return DEFAULT_DB_ALIAS
     for rows in _rows(values):
         if isinstance(rows, QuerySet):
             # What select_for_update() will be asked on: using(), else where rows are written.

@@ -18,9 +18,10 @@ from broadcasting.backplanes.background import background
 from broadcasting.dispatching import bridge
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.models import as_they_were, has_unsaved
+from broadcasting.dispatching.outgoing import Batch, Outgoing
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.pushing import apush_each, check_delay, push_each, settle, tell
-from broadcasting.dispatching.rendering import Batch, Outgoing, pack, render
+from broadcasting.dispatching.rendering import pack, render
 from broadcasting.dispatching.timer import timer
 from broadcasting.dispatching.together import current_block, wait_for_commit
 from broadcasting.listeners import calling
@@ -71,18 +72,18 @@ class RealOutlet(Outlet):
 
     def prepare(self, outgoing: Outgoing) -> Batch | None:
         options = outgoing.options
-        later = options.render == "worker" and not options.now and get_queue().leaves_process
-        # What a worker could not fetch is rendered while it is here.
-        return (
-            pack(outgoing) if later and not has_unsaved(outgoing.attributes) else render(outgoing)
-        )
+        if options.render == "commit" or options.now or not get_queue().leaves_process:
+            return render(outgoing)
+        # What a worker could not fetch, or not send, is rendered while it is here.
+        here = outgoing.built or has_unsaved(outgoing.attributes)
+        return render(outgoing) if here else pack(outgoing)
 
     def wait(self, outgoing: Outgoing, connection: BaseDatabaseWrapper) -> None:
         wait_for_commit(partial(self.complete, outgoing), connection)
 
     def hand_on(self, batch: Batch) -> None:
         check_delay(batch)
-        rescue, together = batch.outgoing.rescue, current_block()
+        together, rescue = current_block(), batch.outgoing.rescue
         if together is not None and together.take(batch):
             tell(batch, batch.refused)
             settle(batch.refused, rescue=rescue)
@@ -94,8 +95,9 @@ class RealOutlet(Outlet):
             settle(batch.refused, rescue=rescue)
         else:
             errors = [*batch.refused, *push_each(batch)]
-            tell(batch, errors)
-            settle(errors, rescue=rescue)
+            if errors:
+                tell(batch, errors)
+                settle(errors, rescue=rescue)
 
     async def ahand_on(self, batch: Batch) -> None:
         check_delay(batch)
@@ -104,7 +106,7 @@ class RealOutlet(Outlet):
         errors = [*batch.refused, *([] if taken else await apush_each(batch))]
         if errors:
             await sync_to_async(tell, thread_sensitive=True)(batch, errors)
-        settle(errors, rescue=batch.outgoing.rescue)
+            settle(errors, rescue=batch.outgoing.rescue)
 
 
 def _background(batch: Batch) -> None:
@@ -131,7 +133,10 @@ def flush(timeout: float) -> bool:
 
 def outlet_for(outgoing: Outgoing) -> Outlet:
     """Return the innermost outlet that takes ``outgoing``."""
-    return next((outlet for outlet in reversed(_outlets) if outlet.takes(outgoing)), _real)
+    for outlet in reversed(_outlets):
+        if outlet.takes(outgoing):
+            return outlet
+    return _real
 
 
 def put_in_front(outlet: Outlet) -> None:

@@ -25,7 +25,6 @@ class Packed:
 
     label: str
     broadcasters: tuple[str, ...]
-    queue: str | None
     except_socket: str | None
     missing: str
 

@@ -18,7 +18,7 @@ from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.jobs import Job, is_locked, jobs_of
 from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.options import is_paced
-from broadcasting.dispatching.rendering import Batch, has_middleware
+from broadcasting.dispatching.outgoing import Batch, has_middleware
 from broadcasting.dispatching.timer import timer
 from broadcasting.exceptions import JobSkipped
 from broadcasting.job_middleware import EventJob, through
@@ -57,7 +57,9 @@ async def apush_each(batch: Batch) -> list[Failure]:
 async def apush_one(batch: Batch, job: Job) -> None:
     """See push_one()."""
     options = batch.outgoing.options
-    if is_paced(options) or has_middleware(batch.outgoing) or is_locked(batch):
+    if job.through is not None:
+        await job.ado()
+    elif is_paced(options) or has_middleware(batch.outgoing) or is_locked(batch):
         # Caches and locks are sync; queues that leave block for a moment at most.
         await asyncio.to_thread(push_one, batch, job)
     elif options.now or get_queue().runs_at_once:
@@ -69,6 +71,9 @@ async def apush_one(batch: Batch, job: Job) -> None:
 def push_one(batch: Batch, job: Job) -> None:
     """Push one job, or do it ``now``, with all that its event wants around it."""
     outgoing, queue = batch.outgoing, get_queue()
+    if job.through is not None:
+        job.do()
+        return
     if not is_paced(outgoing.options):
         _push_at_once(batch, job)
         return

@@ -20,11 +20,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import Broadcast, Failure, failures_of
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.jobs import Job, is_one, jobs_of
+from broadcasting.dispatching.jobs import Job, is_one, jobs_here, jobs_of
 from broadcasting.dispatching.options import is_paced
+from broadcasting.dispatching.outgoing import Batch
 from broadcasting.dispatching.publisher import publisher
 from broadcasting.dispatching.pushing import apush_one, push_one, settle_each, tell
-from broadcasting.dispatching.rendering import Batch
 from broadcasting.queues import JobOptions, get_queue
 
 MAX_TOGETHER: Final = 100
@@ -247,9 +247,8 @@ def _has_its_own_job(batch: Batch) -> bool:
 
 def _singles(held: Sequence[Batch]) -> Iterator[tuple[Batch, Job]]:
     for batch in held:
-        if _has_its_own_job(batch):
-            for job in jobs_of(batch):
-                yield batch, job
+        for job in jobs_of(batch) if _has_its_own_job(batch) else jobs_here(batch):
+            yield batch, job
 
 
 def _groups(held: Sequence[Batch]) -> Iterator[_Group]:

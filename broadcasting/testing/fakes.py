@@ -22,9 +22,9 @@ from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import bridge
 from broadcasting.dispatching.bursts import kind_of
 from broadcasting.dispatching.options import is_paced
+from broadcasting.dispatching.outgoing import Batch, Outgoing
 from broadcasting.dispatching.outlet import Outlet, put_in_front, take_away
 from broadcasting.dispatching.pushing import settle
-from broadcasting.dispatching.rendering import Batch, Outgoing
 from broadcasting.events import ShouldBroadcast
 from broadcasting.testing.assertions import BroadcastAssertions
 from broadcasting.testing.records import Pending, Record, pending_of, record_of
@@ -209,6 +209,7 @@ class FakeBroadcasts(BroadcastAssertions, Outlet):
             for broadcast in batch.broadcasts:
                 if not (paced and self._holds(batch, broadcast)):
                     self._sent.append(record_of(batch.outgoing, broadcast))
+            self._sent += [record_of(batch.outgoing, one, is_here=True) for _, one in batch.here]
         settle(batch.refused, rescue=batch.outgoing.rescue)
 
     def _holds(self, batch: Batch, broadcast: Broadcast) -> bool:

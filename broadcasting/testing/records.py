@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from broadcasting.anonymous import AnonymousEvent
 from broadcasting.broadcasts import Broadcast
 from broadcasting.channels import Channel, from_wire
-from broadcasting.dispatching.rendering import Outgoing, name_of
+from broadcasting.dispatching.outgoing import Outgoing
+from broadcasting.dispatching.rendering import name_of, queue_of
 from broadcasting.queues import get_queue
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class Pending:
         return f"{self.name} ({_route(self.broadcaster, self.queue)}, database {self.using})"
 
 
-def record_of(outgoing: Outgoing, broadcast: Broadcast) -> Record:
-    """Return the record of one broadcast of an event."""
+def record_of(outgoing: Outgoing, broadcast: Broadcast, *, is_here: bool = False) -> Record:
+    """Return the record of one broadcast of an event. ``is_here``: whether no queue had it."""
     return Record(
         id=broadcast.id,
         name=broadcast.name,
@@ -75,7 +76,7 @@ def record_of(outgoing: Outgoing, broadcast: Broadcast) -> Record:
         event=None if isinstance(outgoing.event, AnonymousEvent) else outgoing.subject,
         except_socket=broadcast.except_socket,
         broadcaster=broadcast.broadcaster,
-        queue=_queue(outgoing),
+        queue=None if is_here else _queue(outgoing),
     )
 
 
@@ -97,7 +98,7 @@ def pending_of(outgoing: Outgoing, using: str) -> list[Pending]:
 def _queue(outgoing: Outgoing) -> str | None:
     if outgoing.options.now:
         return None
-    return outgoing.options.queue or get_queue().default_name
+    return queue_of(outgoing) or get_queue().default_name
 
 
 def _route(broadcaster: str, queue: str | None) -> str:

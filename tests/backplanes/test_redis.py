@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from redis import Redis
 
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
@@ -112,7 +113,7 @@ async def test_subscriptions_survive_a_lost_connection_and_the_gap_is_counted(ow
     for number in range(3):
         await node.join("app", f"c{number}")
     await asyncio.to_thread(
-        backplane._clients.client.execute_command, "CLIENT", "KILL", "TYPE", "pubsub"
+        Redis.from_url(backplane.url).execute_command, "CLIENT", "KILL", "TYPE", "pubsub"
     )
     # Joins wait for the new connection.
     await node.join(ENVELOPE.app_id, ENVELOPE.channel)

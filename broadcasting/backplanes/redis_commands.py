@@ -1,0 +1,72 @@
+"""Commands to Redis or Valkey from sync code, over redis-py's connections without its pool.
+
+That pool times, counts and reports whatever is done with a connection, which takes about as
+long as the command. Here each thread that has something to say takes a connection, or makes one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+
+class RedisCommands:
+    """Sends one command at a time, from any thread. ``timeout``: seconds for each step of it."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        # Only makes the connections. Whatever fails is told at once; a second try would take a
+        # second timeout.
+        self._factory = ConnectionPool.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+        # By process: a child of a fork must not talk on its parent's connections.
+        self._idle: dict[int, list[Any]] = {}
+
+    def run(self, *words: str) -> Any:
+        """Return the server's answer. Raises RedisError, and OSError."""
+        idle = self._idle.get(os.getpid())
+        if idle is None:
+            idle = self._idle.setdefault(os.getpid(), [])
+        connection = self._open(idle)
+        try:
+            connection.send_command(*words, check_health=False)
+            answer = connection.read_response()
+        except BaseException:
+            # Nobody knows what is still on its way.
+            connection.disconnect()
+            raise
+        idle.append(connection)
+        return answer
+
+    def close(self) -> None:
+        """Let the idle connections of this process go."""
+        for connection in self._idle.pop(os.getpid(), []):
+            connection.disconnect()
+
+    def _open(self, idle: list[Any]) -> Any:
+        try:
+            connection = idle.pop()
+        except IndexError:
+            connection = self._factory.make_connection()
+        else:
+            if not _is_stale(connection):
+                return connection
+            connection.disconnect()
+        connection.connect()
+        return connection
+
+
+def _is_stale(connection: Any) -> bool:
+    """Whether the server hung up since it was last used, or said something unasked."""
+    try:
+        return bool(connection.can_read())
+    except (RedisConnectionError, OSError):
+        return True
