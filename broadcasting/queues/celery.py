@@ -34,6 +34,8 @@ try:
     from kombu.connection import ConnectionPool
     from kombu.exceptions import LimitExceeded, OperationalError
     from kombu.pools import ProducerPool
+
+    from broadcasting.queues.celery_redis import keep_client
 except ImportError as error:
     raise ImproperlyConfigured(
         "BROADCASTING['QUEUE']: 'celery' needs Celery: pip install 'django-broadcasting[celery]'"
@@ -175,6 +177,7 @@ class CeleryQueue(BaseQueue):
                         "write_timeout": timeout,
                     }
                 )
+                keep_client(connection)
                 self._pool = ProducerPool(
                     ConnectionPool(connection, limit=POOL_SIZE), limit=POOL_SIZE
                 )
