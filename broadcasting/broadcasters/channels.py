@@ -8,7 +8,6 @@ An encrypted channel gets a ciphertext of its own, so that its subscribers alone
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from broadcasting.applications import Application, default_application
@@ -84,18 +83,18 @@ class ChannelsBroadcaster(BaseBroadcaster):
         control = Terminate(user_id=user_id, reconnect=reconnect, session=session, at=now_ms())
         return control_envelope(self.application.id, control)
 
-    def _envelopes(self, broadcast: Broadcast) -> Iterator[Envelope]:
+    def _envelopes(self, broadcast: Broadcast) -> list[Envelope]:
         self.check(broadcast)
         except_socket = broadcast.except_socket
         if except_socket is not None and not is_socket_id(except_socket):
             logger.debug("Ignored a malformed socket id of %s", broadcast.event_label)
             except_socket = None
-        application = self.application
+        application, envelopes = self.application, []
         for number, channel in enumerate(broadcast.channels):
             data = broadcast.data
             if kind_of(channel) is ChannelKind.ENCRYPTED:
                 data = encrypt(application, channel, data)
-            yield Envelope(
+            envelope = Envelope(
                 app_id=application.id,
                 channel=channel,
                 frame=messages.event(broadcast.name, channel, data),
@@ -103,6 +102,8 @@ class ChannelsBroadcaster(BaseBroadcaster):
                 # The same for every attempt, so that a repeated envelope can be known.
                 id=f"{broadcast.id}.{number}",
             )
+            envelopes.append(envelope)
+        return envelopes
 
 
 def _check_size(broadcast: Broadcast, application: Application) -> None:

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from msgspec.structs import replace
 
 from broadcasting.broadcasters import BaseBroadcaster
-from broadcasting.dispatching.bridge import submit_to_waiting_thread
+from broadcasting.dispatching.bridge import loop_is_running, submit_to_waiting_thread
 from broadcasting.dispatching.failures import logger
 from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.muting import is_muted
@@ -94,7 +94,9 @@ class Dispatch(msgspec.Struct, frozen=True):
         outlet = self._outlet_for(outgoing)
         if outlet is None and not listeners.of(type(outgoing.subject)):
             return
-        if not submit_to_waiting_thread(partial(_dispatch_alone, outgoing, outlet)):
+        if not loop_is_running() or not submit_to_waiting_thread(
+            partial(_dispatch_alone, outgoing, outlet)
+        ):
             _dispatch(outgoing, outlet)
 
     async def adispatch(self) -> None:
@@ -128,17 +130,20 @@ class Dispatch(msgspec.Struct, frozen=True):
         )
 
     def _options(self, options: EventOptions) -> EventOptions:
-        said: dict[str, Any] = {
-            "broadcasters": self.broadcasters,
-            "now": self.at_once or None,
-            "delay": self.wait,
-            "expires": self.patience,
-            "using": options.using or self.database,
-            "render": "commit" if self.says_itself else None,
-        }
-        changes = {name: value for name, value in said.items() if value is not None}
-        if self.at_once and self.wait is None:
-            changes["delay"] = 0  # that of the class is for its queue
+        changes: dict[str, Any] = {}
+        if self.broadcasters is not None:
+            changes["broadcasters"] = self.broadcasters
+        if self.at_once:
+            # The delay of the class is for its queue.
+            changes |= {"now": True, "delay": 0}
+        if self.wait is not None:
+            changes["delay"] = self.wait
+        if self.patience is not None:
+            changes["expires"] = self.patience
+        if self.database is not None and options.using is None:
+            changes["using"] = self.database
+        if self.says_itself:
+            changes["render"] = "commit"
         return with_options(options, **changes) if changes else options
 
 

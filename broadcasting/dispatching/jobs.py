@@ -79,9 +79,11 @@ def jobs_of(batch: Batch) -> list[Job]:
     """Return the jobs of a rendered or packed event."""
     if batch.packed is not None:
         return [Job(tuple(batch.packed.unrendered()), batch.packed)]
-    if len(batch.broadcasts) > 1 and is_one(batch):
-        return [Job(batch.broadcasts), *jobs_here(batch)]
-    return [*[Job((broadcast,)) for broadcast in batch.broadcasts], *jobs_here(batch)]
+    if len(batch.broadcasts) > 1 and not is_one(batch):
+        jobs = [Job((broadcast,)) for broadcast in batch.broadcasts]
+    else:
+        jobs = [Job(batch.broadcasts)] if batch.broadcasts else []
+    return jobs + jobs_here(batch) if batch.here else jobs
 
 
 def jobs_here(batch: Batch) -> list[Job]:

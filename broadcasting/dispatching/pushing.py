@@ -70,13 +70,16 @@ async def apush_one(batch: Batch, job: Job) -> None:
 
 def push_one(batch: Batch, job: Job) -> None:
     """Push one job, or do it ``now``, with all that its event wants around it."""
-    outgoing, queue = batch.outgoing, get_queue()
     if job.through is not None:
         job.do()
-        return
-    if not is_paced(outgoing.options):
+    elif is_paced(batch.outgoing.options):
+        _push_in_turn(batch, job)
+    else:
         _push_at_once(batch, job)
-        return
+
+
+def _push_in_turn(batch: Batch, job: Job) -> None:
+    outgoing, queue = batch.outgoing, get_queue()
     turn = take_turn(outgoing.options, job.broadcasts, batch.key)
     if not turn.delay:
         timer.drop(turn.key)

@@ -31,11 +31,10 @@ from broadcasting.queues.base import (
 
 try:
     from celery import Task, current_app, shared_task
-    from kombu.connection import ConnectionPool
     from kombu.exceptions import LimitExceeded, OperationalError
     from kombu.pools import ProducerPool
 
-    from broadcasting.queues.celery_redis import keep_client
+    from broadcasting.queues.celery_redis import Connections
 except ImportError as error:
     raise ImproperlyConfigured(
         "BROADCASTING['QUEUE']: 'celery' needs Celery: pip install 'django-broadcasting[celery]'"
@@ -177,10 +176,7 @@ class CeleryQueue(BaseQueue):
                         "write_timeout": timeout,
                     }
                 )
-                keep_client(connection)
-                self._pool = ProducerPool(
-                    ConnectionPool(connection, limit=POOL_SIZE), limit=POOL_SIZE
-                )
+                self._pool = ProducerPool(Connections(connection, limit=POOL_SIZE), limit=POOL_SIZE)
             return self._pool
 
     def _renew(self, pool: ProducerPool) -> None:

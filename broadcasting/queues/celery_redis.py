@@ -1,7 +1,7 @@
-"""Celery's broker on Redis, with one client for each connection that we publish on.
+"""Connections to Celery's broker; those to Redis keep one client each.
 
-Its transport makes a client for every message, which costs a third of the whole message.
-Nothing else of it changes, and connections that are not ours keep theirs.
+Its transport makes a client for every message, at a third of what the message costs. Nothing
+else of it changes, and connections that are not ours stay as they are.
 """
 
 from __future__ import annotations
@@ -11,18 +11,26 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu import Connection
+from kombu.connection import ConnectionPool
 
 
-def keep_client(connection: Connection) -> None:
-    """Let ``connection`` and its clones keep their client, if they go to Redis.
+class Connections(ConnectionPool):
+    """kombu's pool of connections."""
 
-    Does nothing for any other broker, a subclass of the transport for Redis too.
-    """
-    if connection.transport_cls not in ("redis", "rediss"):
-        return
+    def new(self) -> Connection:
+        connection: Connection = super().new()
+        # Not for Sentinel, nor anything else that has a transport of its own.
+        if connection.transport_cls == "redis":
+            connection.transport_cls = _keeping_transport()  # type: ignore[assignment]
+        return connection
+
+
+def _keeping_transport() -> type:
+    # It needs redis-py, which sites with another broker need not have.
     from kombu.transport.redis import Channel, Transport
 
-    class KeepingChannel(Channel):  # type: ignore[misc]
+    class KeepingChannel(Channel):
+        _create_client: Any
         _kept: Any = None
 
         @contextmanager
@@ -31,7 +39,8 @@ def keep_client(connection: Connection) -> None:
                 self._kept = self._create_client()
             yield client or self._kept
 
-    class KeepingTransport(Transport):  # type: ignore[misc]
-        Channel = KeepingChannel
+    class KeepingTransport(Transport):
+        pass
 
-    connection.transport_cls = KeepingTransport
+    KeepingTransport.Channel = KeepingChannel
+    return KeepingTransport
