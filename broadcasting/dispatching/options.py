@@ -238,7 +238,7 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "a serializer class or the path of one, or a dict of names to such",
     ),
     "name": _text,
-    "broadcasters": (_aliases, "an alias of BROADCASTERS or a list of them"),
+    "broadcasters": (_aliases, "an alias of BROADCASTERS or a list of them (via() takes others)"),
     "queue": _text,
     "tries": (_count, "a whole number above 0"),
     "backoff": (_waits, "seconds, or a list of seconds"),

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 from celery.exceptions import QueueNotFound, Retry
+from kombu.transport.redis import Channel
 
 from broadcasting.broadcasts import Broadcast
 from broadcasting.exceptions import BackplaneUnavailable, QueueUnavailable
@@ -260,6 +261,22 @@ class TestOutage:
             push()
         recover()
         assert queue._pool is not before
+
+    def test_a_connection_to_redis_keeps_one_client(
+        self, app: Celery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[Any] = []
+        create = Channel._create_client
+
+        def counting(channel: Channel, asynchronous: bool = False) -> Any:
+            if not asynchronous:
+                made.append(channel)
+            return create(channel, asynchronous)
+
+        monkeypatch.setattr(Channel, "_create_client", counting)
+        for _ in range(3):
+            push(None)
+        assert len(made) == len(set(made)) == 1
 
     def test_what_an_eager_task_raises_is_its_own(self, app: Celery, configure: Any) -> None:
         def fail(payload: dict[str, Any]) -> None:
