@@ -107,6 +107,10 @@ BROADCASTING = _BROADCASTING | {
 }
 if _broadcasters := os.environ.get("LIVE_BROADCASTERS"):
     BROADCASTING |= {"BROADCASTERS": json.loads(_broadcasters)}
+if _cache := os.environ.get("LIVE_CACHE_URL"):
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
+    }
 if _file := os.environ.get("LIVE_APPLICATIONS"):
     BROADCASTING |= {"APPLICATIONS": "tests.liveapp.applications.FileApplications"}
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL")
