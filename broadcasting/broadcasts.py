@@ -108,7 +108,11 @@ def deliver_all(broadcasts: Sequence[Broadcast]) -> None:
     failures: list[Failure] = []
     for alias, group in _by_broadcaster(broadcasts).items():
         try:
-            broadcasters[alias].broadcast_many(group)
+            broadcaster = broadcasters[alias]
+            if len(group) == 1:
+                broadcaster.broadcast(group[0])
+            else:
+                broadcaster.broadcast_many(group)
         except Exception as error:  # a driver of somebody else's raises what it likes
             failures += failures_of(error, group)
     for broadcast in _without(broadcasts, failures):
@@ -124,7 +128,11 @@ async def adeliver_all(broadcasts: Sequence[Broadcast]) -> None:
     failures: list[Failure] = []
     for alias, group in _by_broadcaster(broadcasts).items():
         try:
-            await broadcasters[alias].abroadcast_many(group)
+            broadcaster = broadcasters[alias]
+            if len(group) == 1:
+                await broadcaster.abroadcast(group[0])
+            else:
+                await broadcaster.abroadcast_many(group)
         except Exception as error:
             failures += failures_of(error, group)
     for broadcast in _without(broadcasts, failures):

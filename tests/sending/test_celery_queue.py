@@ -266,7 +266,7 @@ class TestOutage:
         self, app: Celery, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made: list[Any] = []
-        create = Channel._create_client
+        create = Channel._create_client  # type: ignore[attr-defined]
 
         def counting(channel: Channel, asynchronous: bool = False) -> Any:
             if not asynchronous:
