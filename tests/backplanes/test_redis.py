@@ -33,7 +33,7 @@ class TestRedis(RemoteContract):
 
     async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
         topic = backplane.topic(app_id, channel)
-        await asyncio.to_thread(backplane._clients.client.publish, topic, text)
+        await asyncio.to_thread(Redis.from_url(backplane.url).publish, topic, text)
 
     async def test_sites_with_prefixes_of_their_own_never_meet(self):
         mine, theirs, inbox = await self.make(), await self.make(prefix="other"), Inbox()

@@ -57,6 +57,7 @@ def _queue(configure: Any, outbox: list[Broadcast]) -> Iterator[None]:
     Wrapped.around.clear()
     Wrapped.seen.clear()
     Broken.refusals = 0
+    Broken.attempts.clear()
 
 
 def passing(name: str) -> Middleware:
@@ -118,7 +119,6 @@ def test_what_only_one_of_them_took_is_not_sent_there_again(
         }
     )
     Broken.refusals = 1
-    Broken.attempts.clear()
     Wrapped.around[:] = [passing("a")]
     event(7).via("locmem", "broken").dispatch()
     assert work() == []
