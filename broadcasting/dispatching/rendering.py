@@ -196,10 +196,10 @@ def pack(outgoing: Outgoing) -> Batch | None:
 
 def _packed_for_worker(outgoing: Outgoing) -> dict[str, Any] | None:
     """Return the event for a worker to ask or to tell, if it has anything to say there."""
-    if outgoing.options.now or not get_queue().leaves_process:
-        return None
     stands_around = has_middleware(outgoing)
     if not stands_around and not has_its_own(outgoing, "broadcast_failed"):
+        return None
+    if outgoing.options.now or not get_queue().leaves_process:
         return None
     from broadcasting.references import pack as packed
 
