@@ -11,8 +11,6 @@
      |   +- DeliveryPostponed      a webhook that a worker tries again later
      |   +- JobReleased            an event that its middleware put back
      |   +- ListenerFailed         a queued listener that a worker tries again
-
-
      |   +- NotAllSent             some of several broadcasts did not leave
      +- JobSkipped                 an event that its middleware dropped
      +- AutocommitOff              no transaction tells when an event may be sent
