@@ -39,7 +39,7 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...]
     """Wire names."""
 
-    data: str = field(repr=False)
+    data: str
     """The JSON text that clients get."""
 
     broadcaster: str
@@ -49,11 +49,16 @@ class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
     event_label: str = ""
     """Dotted path of the event class, for logs and monitors."""
 
-    event: dict[str, Any] | None = field(default=None, repr=False)
+    event: dict[str, Any] | None = None
     """The event, packed, if it wants to hear that its broadcast failed in a worker."""
 
     id: str = msgspec.field(default_factory=lambda: urandom(16).hex())
     """The same for every attempt to send it."""
+
+    def __repr__(self) -> str:
+        """Show where it goes, never what it carries: it ends up in logs and tracebacks."""
+        channels = ", ".join(self.channels)
+        return f"<Broadcast {self.id} {self.name!r} on {channels} via {self.broadcaster}>"
 
     def to_payload(self) -> dict[str, Any]:
         """Return the broadcast as JSON data."""

@@ -17,7 +17,7 @@ from broadcasting.broadcastable.options import Changes
 from broadcasting.dispatching import Dispatch
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.muting import is_muted
-from broadcasting.dispatching.rendering import Outgoing
+from broadcasting.dispatching.outgoing import Outgoing
 from broadcasting.listeners import has_listeners
 
 _GOING: Final = "_broadcasting_going"

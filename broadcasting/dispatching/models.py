@@ -42,7 +42,7 @@ def database_of(values: Iterable[Any]) -> str:
     for value in values:
         if isinstance(value, Model):
             if value._state.db:
-                return router.db_for_write(type(value), instance=value)
+                return _written_to(value)
         elif not isinstance(value, _PLAIN):
             break
     else:
@@ -52,9 +52,13 @@ def database_of(values: Iterable[Any]) -> str:
             # What select_for_update() will be asked on: using(), else where rows are written.
             return rows.select_for_update().db
         if rows._state.db:
-            # Its own type may be that of a lazy object, as ``request.user`` is.
-            return router.db_for_write(rows._meta.model, instance=rows)
+            return _written_to(rows)
     return DEFAULT_DB_ALIAS
+
+
+def _written_to(row: Model) -> str:
+    # Its own type may be that of a lazy object, as ``request.user`` is.
+    return router.db_for_write(row._meta.model, instance=row)
 
 
 def keys_of(values: Iterable[Any]) -> Keys:

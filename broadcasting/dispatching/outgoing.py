@@ -49,6 +49,10 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys = ()
     """The primary keys of its rows when it began to wait for its commit."""
 
+    def __repr__(self) -> str:
+        """Show what it is, never what it holds: it ends up in logs and tracebacks."""
+        return f"<Outgoing {self.id} {self.label}>"
+
     @property
     def subject(self) -> ShouldBroadcast:
         """What the program dispatched, where the event is only what carries it."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from broadcasting import ShouldBroadcast
 from broadcasting.broadcasts import Broadcast
-from broadcasting.dispatching.rendering import Outgoing, pack, render
+from broadcasting.dispatching.outgoing import Outgoing
+from broadcasting.dispatching.rendering import pack, render
 
 
 class Trusted(ShouldBroadcast):
