@@ -77,7 +77,7 @@ class Asked:
 
 def session_hash(key: str) -> str:
     """Return what the server is told of a session: enough to know it by, not to enter it."""
-    return salted_hmac("broadcasting.session", key).hexdigest()[:16]
+    return salted_hmac("broadcasting.session", key, algorithm="sha256").hexdigest()[:16]
 
 
 def session_of(request: HttpRequest) -> str | None:

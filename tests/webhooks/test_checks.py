@@ -19,7 +19,7 @@ HOOKED = {
 
 
 def told(check: str, *, deploy: bool = False) -> list[CheckMessage]:
-    messages = run_checks(include_deployment_checks=deploy)
+    messages = run_checks(tags=["broadcasting"], include_deployment_checks=deploy)
     return [m for m in messages if m.id == f"broadcasting.{check}"]
 
 
