@@ -22,6 +22,14 @@ class Happened(ShouldBroadcast):
         return {"number": self.number}
 
 
+class Rescued(Happened):
+    """Not worth a failed request."""
+
+    class Meta:
+        name = "Happened"
+        rescue = True
+
+
 class ShortLived(Happened):
     """News for a moment: shorter than any process takes to begin."""
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from tests.liveapp import views
+from tests.liveapp import contexts, views
 
 urlpatterns = [
     path("", views.ready),
@@ -17,5 +17,8 @@ urlpatterns = [
     path("deactivate/", views.deactivate),
     path("read/", views.read),
     path("aread/", views.aread),
+    path("sync-contexts/", contexts.sync_contexts),
+    path("async-contexts/", contexts.async_contexts),
+    path("task-contexts/", contexts.task_contexts),
     path("forged-auth/", views.forged_auth),
 ]

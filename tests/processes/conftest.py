@@ -6,14 +6,16 @@ channels of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests import live
-from tests.conftest import Valkey
+from tests.conftest import Valkey, running_valkey
 
 Env = dict[str, str]
 
@@ -75,3 +77,46 @@ def crossing_server(request: pytest.FixtureRequest) -> live.Server:
     """Each of the two servers that hold the sockets of this deployment."""
     running: live.Server = request.getfixturevalue(f"on_{request.param}")
     return running
+
+
+@pytest.fixture(scope="session")
+def fragile() -> Iterator[Valkey]:
+    yield from running_valkey()
+
+
+@pytest.fixture(
+    scope="session", params=[pytest.param("channel_layer", marks=pytest.mark.full), "redis"]
+)
+def fragile_env(request: pytest.FixtureRequest, fragile: Valkey, live_database: Path) -> Env:
+    return {
+        "BROADCAST_BACKPLANE": request.param,
+        "BROADCASTING_TEST_DATABASE": str(live_database),
+        "REDIS_URL": fragile.url,
+        "CELERY_BROKER_URL": fragile.celery_url,
+    }
+
+
+@pytest.fixture(scope="session")
+def holder(fragile_env: Env) -> Iterator[live.Server]:
+    """What holds the sockets."""
+    with live.serving("uvicorn", fragile_env) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fragile_worker(fragile_env: Env) -> Iterator[None]:
+    with live.working(fragile_env, "--concurrency", "1", supervised=True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def sites(fragile_env: Env) -> Iterator[Callable[[str, bool], live.Server]]:
+    """Call it with QUEUE and RESCUE for a site that has them; each is started once."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def site(queue: str, rescue: bool) -> live.Server:
+            env = {"BROADCAST_QUEUE": queue, "BROADCAST_RESCUE": "1" if rescue else ""}
+            return running.enter_context(live.serving("wsgi", fragile_env | env))
+
+        yield site

@@ -7,94 +7,17 @@ connections open and nothing answers, or stopped, and then started on the same p
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import json
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests import live
-from tests.conformance.peer import Peer, dial, join
-from tests.conftest import Valkey, running_valkey
+from tests.conformance.peer import dial, join
+from tests.conftest import Valkey
 from tests.processes.conftest import Env
+from tests.processes.outages import AT_ONCE, HELD, Outage, frozen, numbered, refused, resumed
 from tests.processes.sites import Answer, dispatch, expect
-
-HELD = 0.5
-"""Seconds that a request may be held by a broker or backplane that is dead."""
-
-AT_ONCE = 0.1
-RESUMED = 15.0
-"""Seconds within which delivery must be back; a worker alone may wait for more than four."""
-
-Outage = Callable[[Valkey], AbstractContextManager[None]]
-
-
-@contextlib.contextmanager
-def frozen(valkey: Valkey) -> Iterator[None]:
-    pid = valkey.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def refused(valkey: Valkey) -> Iterator[None]:
-    valkey.server.stop()
-    try:
-        yield
-    finally:
-        valkey.server.start()
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Valkey]:
-    yield from running_valkey()
-
-
-@pytest.fixture(
-    scope="module", params=[pytest.param("channel_layer", marks=pytest.mark.full), "redis"]
-)
-def fragile_env(request: pytest.FixtureRequest, fragile: Valkey, live_database: Path) -> Env:
-    return {
-        "BROADCAST_BACKPLANE": request.param,
-        "BROADCASTING_TEST_DATABASE": str(live_database),
-        "REDIS_URL": fragile.url,
-        "CELERY_BROKER_URL": fragile.celery_url,
-    }
-
-
-@pytest.fixture(scope="module")
-def holder(fragile_env: Env) -> Iterator[live.Server]:
-    """What holds the sockets."""
-    with live.serving("uvicorn", fragile_env) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def fragile_worker(fragile_env: Env) -> Iterator[None]:
-    with live.working(fragile_env, "--concurrency", "1", supervised=True):
-        yield
-
-
-@pytest.fixture(scope="module")
-def sites(fragile_env: Env) -> Iterator[Callable[[str, bool], live.Server]]:
-    """Call it with QUEUE and RESCUE for a site that has them; each is started once."""
-    with contextlib.ExitStack() as running:
-
-        @functools.cache
-        def site(queue: str, rescue: bool) -> live.Server:
-            env = {"BROADCAST_QUEUE": queue, "BROADCAST_RESCUE": "1" if rescue else ""}
-            return running.enter_context(live.serving("wsgi", fragile_env | env))
-
-        yield site
 
 
 # Without a queue the site publishes through the backplane, with Celery the worker does.
@@ -265,31 +188,3 @@ async def at_once(site: live.Server, channel: str, count: int) -> list[Answer]:
     """Dispatch from sync and async views at the same time."""
     views = ["dispatch", "adispatch"] * (count // 2)
     return await asyncio.gather(*(dispatch(site, channel, 99, view=view) for view in views))
-
-
-async def resumed(site: live.Server, peer: Peer, channel: str, first: int = 1_000) -> None:
-    """Return once something dispatched from now on has arrived on the socket that stayed.
-
-    What a frozen Valkey was told before, it may do when it wakes up.
-    """
-    async with asyncio.timeout(RESUMED):
-        trying = asyncio.create_task(keep_dispatching(site, channel, first))
-        try:
-            while await numbered(peer) < first:
-                pass
-        finally:
-            trying.cancel()
-            await asyncio.gather(trying, return_exceptions=True)
-
-
-async def numbered(peer: Peer) -> int:
-    """Return the number of the next event."""
-    number: int = json.loads((await peer.receive())["data"])["number"]
-    return number
-
-
-async def keep_dispatching(site: live.Server, channel: str, number: int) -> None:
-    while True:
-        await dispatch(site, channel, number)
-        number += 1
-        await asyncio.sleep(0.05)  # nothing announces that another process tries again

@@ -1,0 +1,74 @@
+"""A Valkey that refuses or stands still, what that may cost, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+from tests import live
+from tests.conformance.peer import Peer
+from tests.conftest import Valkey
+from tests.processes.sites import dispatch
+
+HELD = 0.5
+"""Seconds that a request may be held by a broker or backplane that is dead."""
+
+AT_ONCE = 0.1
+RESUMED = 15.0
+"""Seconds within which delivery must be back; a worker alone may wait for more than four."""
+
+Outage = Callable[[Valkey], AbstractContextManager[None]]
+
+
+@contextlib.contextmanager
+def frozen(valkey: Valkey) -> Iterator[None]:
+    pid = valkey.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def refused(valkey: Valkey) -> Iterator[None]:
+    valkey.server.stop()
+    try:
+        yield
+    finally:
+        valkey.server.start()
+
+
+async def resumed(site: live.Server, peer: Peer, channel: str, first: int = 1_000) -> list[int]:
+    """Return once something dispatched from now on has arrived on the socket that stayed.
+
+    What a frozen Valkey was told before, it may do when it wakes up: the numbers of that.
+    """
+    before: list[int] = []
+    async with asyncio.timeout(RESUMED):
+        trying = asyncio.create_task(keep_dispatching(site, channel, first))
+        try:
+            while (number := await numbered(peer)) < first:
+                before.append(number)
+        finally:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+    return before
+
+
+async def numbered(peer: Peer) -> int:
+    """Return the number of the next event."""
+    number: int = json.loads((await peer.receive())["data"])["number"]
+    return number
+
+
+async def keep_dispatching(site: live.Server, channel: str, number: int) -> None:
+    while True:
+        await dispatch(site, channel, number)
+        number += 1
+        await asyncio.sleep(0.05)  # nothing announces that another process tries again
