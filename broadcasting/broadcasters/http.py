@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
@@ -68,6 +69,9 @@ class HttpClient(ABC, Generic[Asked]):
         # By process: a child of a fork must not talk on its parent's connections.
         self._clients: dict[int, httpx2.Client] = {}
         self._async_clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
+        # When the settings change it is forgotten, in whatever thread that happens.
+        end = weakref.finalize(self, _let_go, os.getpid(), self._clients, self._async_clients)
+        end.atexit = False
 
     @abstractmethod
     def build(self, client: httpx2.Client | httpx2.AsyncClient, request: Asked) -> httpx2.Request:
@@ -157,3 +161,20 @@ class HttpClient(ABC, Generic[Asked]):
         if status >= 500 or status == TOO_MANY_REQUESTS:
             raise BroadcasterUnavailable(problem, status, body)
         raise BroadcastRefused(problem, status, body)
+            return {}  # some answer "ok", some nothing
+
+
+def _let_go(
+    process: int,
+    clients: dict[int, httpx2.Client],
+    async_clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient],
+) -> None:
+    """Close what is still open, each on the loop that it belongs to."""
+    client = clients.pop(os.getpid(), None)
+    if client is not None:
+        client.close()
+    if os.getpid() != process:
+        return  # the loops are those of the parent
+    for loop, async_client in async_clients.items():
+        if loop.is_running():
+            asyncio.run_coroutine_threadsafe(async_client.aclose(), loop)

@@ -63,6 +63,9 @@ class Receiver:
 
     requests: list[Request] = field(default_factory=list)
     seen: int = 0
+    connections: int = 0
+    """Those that are open."""
+
     port: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -94,6 +97,20 @@ class Receiver:
         self.wait(lambda receiver: len(receiver.events(path)) >= number)
         return self.events(path)
 
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[None]:
+        """Count a connection while it is open."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self.changed:
+            self.connections += change
+            self.changed.notify_all()
+
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """Decide about a request, and note it."""
         low = {name.lower(): value for name, value in headers.items()}
@@ -118,6 +135,10 @@ def receiving(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            with receiver.connected():
+                super().handle()
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
