@@ -68,10 +68,12 @@ DOCS = Signer(application=Application(id="3", key=DOCS_KEY, secret=DOCS_SECRET),
 def test_the_published_private_vectors(
     signer: Signer, socket_id: str, channel: str, auth: str
 ) -> None:
+    """App 1."""
     assert sign_private(signer, socket_id, channel, User(pk=7)) == {"auth": auth}
 
 
 def test_our_presence_vector() -> None:
+    """App 1."""
     answer = sign_presence(
         OURS, "123.456", "presence-chat.1", User(pk=1), {"id": 42, "name": "Ada"}
     )
@@ -89,6 +91,7 @@ def test_our_presence_vector() -> None:
     ],
 )
 def test_the_published_presence_vectors(name: str, signature: str) -> None:
+    """App 1."""
     data = f'{{"user_id":10,"user_info":{{"name":"{name}"}}}}'
     assert sign(DOCS_SECRET, channel_text("1234.1234", "presence-foobar", data)) == signature
 
@@ -102,12 +105,14 @@ def test_our_server_is_told_the_user_of_a_private_channel_under_the_signature() 
 
 @pytest.mark.parametrize("user", [None, AnonymousUser(), object()])
 def test_a_guest_or_a_user_without_key_gets_the_plain_form(user: Any) -> None:
+    """App 1: our own vector of a private channel."""
     assert sign_private(OURS, "123.456", "private-orders.1", user) == {
         "auth": "app-key:d5ddd577b56ebc9ed89f55ec4e3aa51f5f2b5691714eda41028fb9e7ab2b7283"
     }
 
 
 def test_what_is_signed_is_what_is_returned_byte_for_byte() -> None:
+    """App 1, 13: one text, made once."""
     info = {"id": "é", "name": 'Ada "Ω" \U0001f600 </script>', "nested": {"a": [1, 2.5, None]}}
     answer = sign_presence(THEIRS, "1.1", "presence-x", User(pk=7), info)
     text = f"1.1:presence-x:{answer['channel_data']}"
@@ -117,6 +122,7 @@ def test_what_is_signed_is_what_is_returned_byte_for_byte() -> None:
 
 @pytest.mark.parametrize(("own", "user_id"), [(42, "42"), ("a", "a"), (0, "0"), (None, "7")])
 def test_a_members_id_is_a_string_the_dicts_or_else_the_users(own: Any, user_id: str) -> None:
+    """App 13: presence ids."""
     answer = sign_presence(OURS, "1.1", "presence-x", User(pk=7), {"id": own})
     assert json.loads(answer["channel_data"])["user_id"] == user_id
 

@@ -276,6 +276,8 @@ def test_who_asks_is_never_confused_with_who_is_asked_for(pattern: str) -> None:
 
 @pytest.mark.django_db
 class TestModels:
+    """App 13: model binding."""
+
     @pytest.fixture
     def group(self) -> Group:
         return Group.objects.create(name="editors")

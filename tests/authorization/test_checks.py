@@ -35,6 +35,7 @@ def test_they_are_registered() -> None:
 
 
 def test_good_rules_are_left_in_peace(rules: Routes) -> None:
+    """App 22: none of them."""
     _rule("orders.{order}")
     _rule("orders.{other}", kinds="private", guards=[lambda request: None, "session"])
     _rule("a.{int:b}-{uuid:c}.@,;=_")
@@ -53,6 +54,7 @@ def test_the_suites_own_site_is_left_in_peace() -> None:
 
 
 def test_e011_a_duplicate_pattern(rules: Routes) -> None:
+    """App 22: E011."""
     _rule("a")
     _rule("a", kinds="private")
     messages = checks.check_rules()
@@ -62,11 +64,14 @@ def test_e011_a_duplicate_pattern(rules: Routes) -> None:
 
 @pytest.mark.parametrize("pattern", ["a.{", "a.{b}.{b}", "a.{1}", ""])
 def test_e011_a_bad_placeholder(rules: Routes, pattern: str) -> None:
+    """App 22: E011."""
     _rule(pattern)
     assert _ids(checks.check_rules()) == ["E011"]
 
 
 def test_e013_a_signature_that_does_not_fit(rules: Routes) -> None:
+    """App 22: E013."""
+
     @channel("orders.{order}")
     def rule(user: Any) -> bool:
         return True
@@ -92,6 +97,7 @@ def test_e013_a_class_without_join(rules: Routes) -> None:
 
 
 def test_e014_a_guard_that_is_nowhere(rules: Routes, settings: Any) -> None:
+    """App 22: E014."""
     _rule("a", guards=["no.such.guard"])
     assert _ids(checks.check_rules()) == ["E014"]
     settings.BROADCASTING = {"AUTHORIZATION": {"GUARDS": ["session", "tests.nowhere"]}}
@@ -133,6 +139,7 @@ def test_e011_a_converter_without_a_regular_expression(
 
 @pytest.mark.parametrize("pattern", ["private-orders.{order}", "orders:{order}", "orders.*", "a b"])
 def test_w013_a_pattern_that_never_matches(rules: Routes, pattern: str) -> None:
+    """App 22: W013."""
     _rule(pattern)
     assert _ids(checks.check_rules()) == ["W013"]
 
@@ -175,6 +182,7 @@ def test_e013_a_user_resolver_that_does_not_fit(resolving: UserResolver, functio
 def test_w012_something_in_front_of_django_channels(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """App 22: W012."""
     (tmp_path / what).parent.mkdir(exist_ok=True)
     (tmp_path / what).touch()
     monkeypatch.syspath_prepend(tmp_path)

@@ -45,6 +45,8 @@ def test_the_view_is_exempt_by_default(strict: Client) -> None:
 
 @pytest.mark.usefixtures("enforced")
 class TestEnforced:
+    """App 13: CSRF on request."""
+
     @pytest.mark.parametrize("header", ["X-CSRFToken", "X-CSRF-TOKEN"])
     def test_djangos_and_echos_header_are_accepted(self, strict: Client, header: str) -> None:
         """App 13: CSRF enforced."""

@@ -67,7 +67,7 @@ def user(client: Client) -> User:
 class TestWithAKey:
     @pytest.mark.parametrize(("name", "secret"), FOO.items())
     def test_the_answer_has_the_channels_key(self, ask: Ask, name: str, secret: str) -> None:
-        """App 13: encrypted secret;: 139."""
+        """App 1, 13. 139."""
         response = ask(name)
         assert response.status_code == 200
         body = response.json()
@@ -120,7 +120,7 @@ def test_without_pynacl_the_extra_is_named(
 
 
 def test_a_foreign_server_has_its_own_key_and_the_plain_form(ask: Ask, settings: Any) -> None:
-    """139."""
+    """App 1. 139."""
     options = {
         "app_id": "1",
         "key": "foo",

@@ -67,6 +67,7 @@ def _data(user: Any = ADA) -> dict[str, Any]:
 def test_the_published_vectors(
     application: Application, socket_id: str, data: dict[str, Any], signature: str
 ) -> None:
+    """App 1: user authentication."""
     answer = sign_user(Signer(application=application, ours=False), socket_id, data)
     assert answer == {
         "auth": f"{application.key}:{signature}",

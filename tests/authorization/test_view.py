@@ -58,6 +58,7 @@ def _verified(body: dict[str, str], name: str, socket_id: str = "123.456") -> bo
 
 @pytest.mark.django_db(transaction=True)
 async def test_it_works_under_asgi_with_an_async_rule(async_client: AsyncClient) -> None:
+    """App 13: async rules."""
     user = await User.objects.acreate(username="bob")
     await async_client.aforce_login(user)
 
@@ -140,7 +141,7 @@ def test_the_query_works_and_the_body_wins(user: User, client: Client) -> None:
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "head", "options"])
 def test_only_post_is_allowed(client: Client, method: str) -> None:
-    """App 13: 405."""
+    """App 13: answered with 405."""
     response = getattr(client, method)(URL)
     assert (response.status_code, response["Allow"]) == (405, "POST")
 
@@ -161,7 +162,7 @@ def test_only_post_is_allowed(client: Client, method: str) -> None:
     ],
 )
 def test_a_malformed_socket_id_is_400(user: User, ask: Ask, socket_id: str | None) -> None:
-    """App 13: 400."""
+    """App 13: answered with 400."""
     response = ask("private-orders.7", socket_id)
     assert response.status_code == 400
     assert response.json() == {"message": "socket_id is malformed"}
@@ -171,7 +172,7 @@ def test_a_malformed_socket_id_is_400(user: User, ask: Ask, socket_id: str | Non
     "name", ["private-orders.7\n", "private-a b", "private-ü", 'private-"', "private-" + "a" * 200]
 )
 def test_malformed_channel_characters_are_400(user: User, ask: Ask, name: str) -> None:
-    """App 13: 400."""
+    """App 13: answered with 400."""
     response = ask(name)
     assert response.status_code == 400
     assert response.json() == {"message": "the channel name is malformed"}
@@ -194,7 +195,7 @@ def test_malformed_channel_characters_are_400(user: User, ask: Ask, name: str) -
 def test_everything_refused_is_403_in_the_same_words(
     user: User, ask: Ask, name: str | None
 ) -> None:
-    """App 13: 403."""
+    """App 13: answered with 403."""
     response = ask(name)
     assert response.status_code == 403
     assert response.json() == {"message": "This channel may not be joined."}

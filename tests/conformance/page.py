@@ -8,16 +8,13 @@ nothing, or whatever else is to be said. The rest stands in ``assertions.toml``.
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-HERE = Path(__file__).parent
-TESTS = HERE.parent
+from tests.conformance.proofs import HERE, TESTS, Proof, beyond_label, by_file, collect
+
 PAGE = TESTS.parent / "docs" / "reference" / "conformance.md"
 STATEMENTS = HERE / "assertions.toml"
 
@@ -51,14 +48,6 @@ class Assertion:
 
     not_run: str = ""
     """What cannot run in the suite, and what stands in for it."""
-
-
-@dataclass(frozen=True, order=True)
-class Proof:
-    """One test: its file, from ``tests/`` on, and its name within."""
-
-    file: str
-    name: str
 
 
 class BadNumbers(ValueError):
@@ -95,17 +84,7 @@ def subjects() -> dict[str, list[Assertion]]:
 
 def proofs() -> Mapping[int, list[Proof]]:
     """Return the tests of each number, those over a real socket first."""
-    found: dict[int, list[Proof]] = defaultdict(list)
-    ours = {path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts}
-    elsewhere = sorted(ours - set(HERE.glob("*.py")))
-    for path in [*sorted(HERE.glob("*.py")), *elsewhere]:
-        if "node_modules" in path.parts:
-            continue
-        file = path.relative_to(TESTS).as_posix()
-        for name, docstring in _docstrings(ast.parse(path.read_text(encoding="utf-8"))):
-            for number in numbers_of(docstring):
-                found[number].append(Proof(file, name))
-    return found
+    return collect(lambda docstring: numbers_of(beyond_label(docstring)))
 
 
 def render() -> str:
@@ -123,24 +102,9 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def _docstrings(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.ClassDef(name=name):
-                yield prefix + name, ast.get_docstring(child) or ""
-                yield from _docstrings(child, f"{prefix}{name}: ")
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                if name.startswith("test_"):
-                    words = name.removeprefix("test_").replace("_", " ")
-                    yield prefix + words, ast.get_docstring(child) or ""
-
-
 def _row(assertion: Assertion, tests: list[Proof]) -> str:
     holds = assertion.says + (f" *{assertion.ours}*" if assertion.ours else "")
-    names: dict[str, list[str]] = defaultdict(list)
-    for test in tests:
-        names[test.file].append(test.name)
-    proved = [f"`{file}`: {'; '.join(found)}" for file, found in names.items()]
+    proved = by_file(tests)
     if assertion.later:
         proved.append(f"Comes later: {assertion.later}")
     if assertion.not_run:

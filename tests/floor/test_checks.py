@@ -87,15 +87,19 @@ def ids(*arguments: Any, **settings: Any) -> list[str]:
 
 
 def test_a_good_project_is_told_nothing() -> None:
+    """App 22: none of them."""
     assert run() == []
 
 
 def test_a_project_without_settings_is_told_nothing() -> None:
+    """App 22: none of them."""
     with override_settings(BROADCASTING={}):
         assert ids() == []
 
 
 class TestTheDict:
+    """App 22."""
+
     def test_an_unknown_setting_is_told_with_a_guess(self) -> None:
         message = only("E005", {"SERVER": {"PATHS": "/x"}})
         assert message.msg == "BROADCASTING['SERVER']['PATHS']: unknown setting."
@@ -134,6 +138,8 @@ class TestTheDict:
 
 
 class TestApplications:
+    """App 22."""
+
     def test_a_mistake_is_told_with_its_place(self) -> None:
         message = only("E006", {"APPLICATIONS": [APPLICATION, {"id": "2", "key": "second"}]})
         assert message.msg == (
@@ -208,6 +214,8 @@ class TestApplications:
 
 
 class TestBackends:
+    """App 22."""
+
     def test_a_default_that_is_not_there_is_told(self) -> None:
         message = only("E001", {"DEFAULT_BROADCASTER": "pusher"})
         assert message.hint == "Use one of 'default', or add 'pusher' to BROADCASTERS."
@@ -269,6 +277,8 @@ class TestBackends:
 
 
 class TestReach:
+    """App 22."""
+
     leaving = {"QUEUE": {"BACKEND": "tests.floor.test_checks.Leaving"}}  # noqa: RUF012
     staying = {"QUEUE": {"BACKEND": "tests.floor.test_checks.Staying"}}  # noqa: RUF012
 
@@ -311,6 +321,8 @@ class TestReach:
 
 
 class TestChannelLayer:
+    """App 22."""
+
     # Presence per process is told beside; it is not the matter here.
     given = {  # noqa: RUF012
         **CROSSING,
@@ -357,6 +369,8 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 class TestBroker:
+    """App 22."""
+
     given = {**CELERY, "BROADCASTERS": {"default": {"BACKEND": "null"}}}  # noqa: RUF012
 
     def found(self) -> list[str]:
@@ -380,6 +394,8 @@ class TestBroker:
 
 
 class TestSite:
+    """App 22."""
+
     def test_a_missing_middleware_is_told(self) -> None:
         message = only("W021", MIDDLEWARE=["django.middleware.common.CommonMiddleware"])
         assert "'broadcasting.middleware.SocketIdMiddleware'" in str(message.hint)

@@ -199,6 +199,7 @@ def test_it_is_written_with_patterns(handlers: Handlers) -> None:
 def test_patterns_that_match_nothing_are_told(
     handlers: Handlers, channel: str, event: str, why: str
 ) -> None:
+    """App 22: W029."""
     on_client_event(channel, event)(print)
     (found,) = [m for m in run_checks(tags=["broadcasting"]) if m.id == "broadcasting.W029"]
     assert why in found.msg
@@ -217,6 +218,7 @@ def test_patterns_that_match_nothing_are_told(
     ],
 )
 def test_patterns_that_may_match_are_not(handlers: Handlers, channel: str, event: str) -> None:
+    """App 22: W029 is not."""
     on_client_event(channel, event)(print)
     assert not [m for m in run_checks(tags=["broadcasting"]) if m.id == "broadcasting.W029"]
 

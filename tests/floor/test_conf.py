@@ -305,6 +305,7 @@ def test_nothing_waits_that_was_not_written(value: Any) -> None:
 
 class TestChanges:
     def test_an_override_is_seen_and_its_end_too(self) -> None:
+        """App 24."""
         before = get_settings()
         with override_settings(BROADCASTING={"RESCUE": True}):
             assert get_settings().rescue

@@ -27,6 +27,7 @@ def test_threads_that_ask_first_at_once_get_the_same_one() -> None:
 
 
 def test_a_change_of_settings_makes_a_new_one() -> None:
+    """App 24."""
     before = get_backplane()
     with override_settings(BROADCASTING={}):
         assert get_backplane() is not before

@@ -18,7 +18,7 @@ def pages(pages_of_both: Pages) -> Pages:
 
 
 def test_an_event_of_django_reaches_a_public_channel(server: Server, pages: Pages) -> None:
-    """245."""
+    """App 16. 245."""
     page, other = pages(server), pages(server)
     page.connect()
     other.connect()
@@ -31,7 +31,7 @@ def test_an_event_of_django_reaches_a_public_channel(server: Server, pages: Page
 
 
 def test_a_private_channel_asks_django(server: Server, pages: Pages) -> None:
-    """245."""
+    """App 16. 245."""
     page = pages(server, "ada")
     page.connect()
     page.listen("private", "orders.1", "Happened")
@@ -57,6 +57,7 @@ def test_a_rolled_back_event_never_arrives(server: Server, pages: Pages) -> None
 def test_a_denial_reaches_the_error_callback(
     server: Server, pages: Pages, user: str | None, name: str
 ) -> None:
+    """App 16: the error callback on 403."""
     page = pages(server, user)
     page.connect()
     page.do("join", kind="private", name=name)
@@ -83,7 +84,7 @@ def test_a_bad_signature_reaches_the_error_callback(server: Server, pages: Pages
 
 
 def test_presence_tells_who_is_here_who_comes_and_who_goes(server: Server, pages: Pages) -> None:
-    """245; and a user's second tab is no news."""
+    """App 16. 245; and a user's second tab is no news."""
     ada, bob, bob_too = pages(server, "ada"), pages(server, "bob"), pages(server, "bob")
     for page in (ada, bob, bob_too):
         page.connect()
@@ -142,7 +143,7 @@ def test_a_whisper_on_a_private_channel(server: Server, pages: Pages) -> None:
 def test_to_others_spares_the_tab_that_asked(
     server: Server, pages: Pages, kind: str, prefix: str
 ) -> None:
-    """245, 246: the X-Socket-ID of the request; the key of what is encrypted by the auth view."""
+    """App 12, 16. 245, 246: the request's X-Socket-ID; a key from the auth view."""
     ada, bob = pages(server, "ada"), pages(server, "bob")
     for page in (ada, bob):
         page.connect()
@@ -189,7 +190,7 @@ def test_leaving(server: Server, pages: Pages) -> None:
 def test_names_with_and_without_the_leading_dot(
     server: Server, pages: Pages, name: str, heard_as: list[str]
 ) -> None:
-    """249, under ``namespace: false``: a leading dot is taken off, other dots are turned."""
+    """App 16. 249, under ``namespace: false``: a leading dot goes, others are turned."""
     page = pages(server)
     page.connect()
     for as_ in ("OrderShipped", ".OrderShipped", "order.shipped", ".order.shipped"):
@@ -204,6 +205,7 @@ def test_names_with_and_without_the_leading_dot(
 
 
 def test_the_namespace_of_laravel(server: Server, pages: Pages) -> None:
+    """App 16: under Laravel's namespace."""
     page = pages(server)
     page.connect(namespace="App.Events")
     page.listen("channel", "ticker", "OrderShipped")
@@ -217,7 +219,7 @@ def test_the_namespace_of_laravel(server: Server, pages: Pages) -> None:
 
 
 def test_a_notification(server: Server, pages: Pages) -> None:
-    """245: the one event name that Echo has of its own."""
+    """App 16. 245: the one event name that Echo has of its own."""
     page = pages(server, "ada")
     page.connect()
     page.do("notification", kind="private", name="orders.5")

@@ -47,10 +47,12 @@ NONCE = b"n" * 24
     ],
 )
 def test_the_published_secrets(channel: str, master_key: str, secret: str) -> None:
+    """App 1."""
     assert shared_secret(channel_key(channel, read_master_key(master_key))) == secret
 
 
 def test_the_published_ciphertext() -> None:
+    """App 1."""
     key = channel_key("pvUPIk0YG6MnxCEMIUUVFrbDmQwbhICXUcy", b"OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5")
     payload = encrypt("kkkT5OOkOkO5kT5TOO5TkOT5TTk5O55T", key, b"XAJI0Y6DPBHSAHXTHV3A3ZMF")
     assert json.loads(payload) == {

@@ -136,7 +136,7 @@ VECTORS = [
 def test_published_signatures_are_made_and_verified(
     application: Application, text: str | bytes, signature: str
 ) -> None:
-    """70."""
+    """App 1. 70."""
     assert signing.sign(application.secret, text) == signature
     assert signing.verify(application.secrets, text, signature)
 

@@ -110,6 +110,7 @@ def undone() -> Iterator[None]:
 
 class TestContexts:
     def test_a_view(self, outbox: Outbox, client: Client, order: Order) -> None:
+        """App 8."""
         assert client.post(f"/testapp/orders/{order.pk}/ship/?fail=1").status_code == 409
         assert outbox == []
         assert client.post(f"/testapp/orders/{order.pk}/ship/").status_code == 204
@@ -118,6 +119,7 @@ class TestContexts:
     def test_a_view_with_atomic_requests(
         self, outbox: Outbox, client: Client, order: Order
     ) -> None:
+        """App 8."""
         connection.settings_dict["ATOMIC_REQUESTS"] = True
         try:
             client.post(f"/testapp/orders/{order.pk}/ship/")
@@ -126,6 +128,7 @@ class TestContexts:
         assert data(outbox) == shipped(order)
 
     async def test_an_async_view(self, outbox: Outbox, async_client: AsyncClient) -> None:
+        """App 8: an async view."""
         order = await Order.objects.acreate()
         response = await async_client.post(f"/testapp/orders/{order.pk}/aship/?fail=1")
         assert response.status_code == 409
@@ -137,6 +140,7 @@ class TestContexts:
     async def test_an_async_view_outside_a_transaction(
         self, outbox: Outbox, async_client: AsyncClient
     ) -> None:
+        """App 8: autocommit in an async view."""
         await async_client.post("/testapp/tick/7/")
         assert numbers(outbox) == ["7"]
 
@@ -180,6 +184,8 @@ class TestContexts:
 
     @pytest.mark.parametrize("fail", [True, False])
     def test_async_code_called_from_sync_code(self, outbox: Outbox, fail: bool) -> None:
+        """App 8."""
+
         async def work() -> None:
             Ticked(1).dispatch()
             await asyncio.create_task(later())
@@ -281,6 +287,7 @@ class TestContexts:
     async def test_adispatch_in_a_transaction_of_async_code(
         self, outbox: Outbox, fail: bool
     ) -> None:
+        """App 8."""
         atomic = transaction.atomic()
         await sync_to_async(atomic.__enter__)()
         await Ticked(1).adispatch()
@@ -296,6 +303,7 @@ class TestContexts:
 
 class TestTransactions:
     def test_the_event_waits_for_the_outermost_commit(self, outbox: Outbox) -> None:
+        """App 8: the nested outer commit."""
         with transaction.atomic():
             with transaction.atomic():
                 Ticked(1).dispatch()
@@ -303,6 +311,7 @@ class TestTransactions:
         assert numbers(outbox) == ["1"]
 
     def test_a_savepoint_that_is_rolled_back_takes_only_its_own(self, outbox: Outbox) -> None:
+        """App 8: a savepoint's rollback."""
         with transaction.atomic():
             Ticked(1).dispatch()
             with undone():
@@ -331,6 +340,8 @@ class TestTransactions:
     def test_a_row_that_is_deleted_meanwhile_keeps_its_channel(
         self, outbox: Outbox, order: Order, held_in: str
     ) -> None:
+        """App 9: the key of a deleted row."""
+
         class OrdersGone(ShouldBroadcast):
             orders: Any
 

@@ -68,6 +68,7 @@ def envelopes(configure: Any) -> Iterator[list[Envelope]]:
 
 class TestHandler:
     def test_an_alias_is_made_once_and_forgotten_with_the_settings(self, configure: Any) -> None:
+        """App 24: drivers."""
         first = broadcasters["log"]
         assert broadcasters["log"] is first
         configure(BROADCASTERS={"log": {"BACKEND": "null"}})
@@ -78,6 +79,7 @@ class TestHandler:
             broadcasters["kafka"]
 
     def test_a_dotted_path_is_ones_own_driver(self, configure: Any) -> None:
+        """App 17: a driver of one's own."""
         entry = {"BACKEND": f"{__name__}.Shouting", "OPTIONS": {"heard": []}}
         configure(BROADCASTERS={"default": entry})
         send(SAMPLE.to_payload())
@@ -172,6 +174,7 @@ class TestChannels:
 
 class TestLocalDrivers:
     async def test_log_shows_a_line_and_the_payload(self, caplog: pytest.LogCaptureFixture) -> None:
+        """App 17: log."""
         caplog.set_level(logging.INFO, "broadcasting.log")
         broadcasters["log"].broadcast(SAMPLE)
         await broadcasters["log"].abroadcast(SAMPLE)
@@ -181,6 +184,7 @@ class TestLocalDrivers:
         )
 
     async def test_null_and_locmem_have_both_colours(self) -> None:
+        """App 17: null and memory."""
         LocmemBroadcaster.clear()
         for alias in ("null", "locmem"):
             broadcasters[alias].broadcast(SAMPLE)

@@ -311,6 +311,7 @@ class TestTask:
         assert outbox == [sent]
 
     def test_transport_errors_are_tried_again_up_to_tries(self, app: Celery) -> None:
+        """App 11: retries."""
         attempts = []
 
         def fail(payload: dict[str, Any]) -> None:
@@ -337,6 +338,8 @@ class TestTask:
     def test_the_waits_are_those_of_the_event(
         self, app: Celery, valkey: Valkey, retries: int, countdown: float
     ) -> None:
+        """App 11: backoff."""
+
         def fail(payload: dict[str, Any]) -> None:
             raise BackplaneUnavailable("down")
 

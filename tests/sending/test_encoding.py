@@ -98,6 +98,7 @@ class PydanticLike:
     ],
 )
 def test_values_have_one_spelling(value: Any, text: str) -> None:
+    """App 5: Decimals, UUIDs, dates, enums, lazy texts."""
     assert encode({"value": value}) == f'{{"value":{text}}}'
 
 
@@ -150,12 +151,14 @@ def test_a_bare_model_is_refused_with_the_cure() -> None:
     ],
 )
 def test_what_cannot_be_sent_is_named_by_its_path(payload: Any, path: str) -> None:
+    """App 5: NaN, and what else JSON does not know."""
     with pytest.raises(PayloadError) as raised:
         encode(payload)
     assert raised.value.path == path
 
 
 def test_declared_fields_are_all_that_leaves_in_their_order() -> None:
+    """App 5: fields."""
     order = Order(pk=5, status="new", total=Decimal("9.90"), customer_id=3)
     fields = {"order": ["status", "id", "total", "customer_id"]}
     assert encode({"order": order}, fields) == (

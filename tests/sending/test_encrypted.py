@@ -73,6 +73,7 @@ class TestEncrypted:
     async def test_each_channel_gets_a_ciphertext_of_its_own(
         self, envelopes: list[Envelope]
     ) -> None:
+        """App 4: through our own server."""
         broadcasters["default"].broadcast(sample(VAULT, "private-plain", SAFE))
         await broadcasters["default"].abroadcast(sample(VAULT, "private-plain", SAFE))
         assert [e.channel for e in envelopes] == [VAULT, "private-plain", SAFE] * 2

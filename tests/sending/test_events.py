@@ -74,6 +74,8 @@ class TestPayload:
         assert outbox[0].data == '{"number":7}'
 
     def test_what_is_declared_hidden_stays_so_whoever_writes_the_init(self, outbox: Outbox) -> None:
+        """App 5: underscore exclusion."""
+
         class Placed(Public):
             number: int
             token: str = field(default="", metadata={"broadcast": False})
@@ -195,6 +197,8 @@ class TestPayload:
         assert (outbox[0].name, outbox[0].data) == ("placed", '{"number":7}')
 
     def test_broadcast_with_is_the_whole_payload(self, outbox: Outbox) -> None:
+        """App 5: broadcast_with()."""
+
         class Placed(Public):
             number: int = 1
 
@@ -203,6 +207,19 @@ class TestPayload:
 
         Placed().dispatch()
         assert outbox[0].data == '{"twice":2}'
+
+    def test_none_of_it_stands_for_the_attributes(self, outbox: Outbox) -> None:
+        """App 5: broadcast_with() may say None, now and then."""
+
+        class Placed(Public):
+            number: int
+
+            def broadcast_with(self) -> Any:
+                return {"first": True} if self.number == 1 else None
+
+        for number in (1, 2):
+            Placed(number).dispatch()
+        assert [sent.data for sent in outbox] == ['{"first":true}', '{"number":2}']
 
     def test_no_attributes_are_an_empty_object(self, outbox: Outbox) -> None:
         Public().dispatch()
@@ -304,6 +321,8 @@ class TestNameAndChannels:
             Placed().dispatch()
 
     def test_broadcast_when_can_say_no(self, outbox: Outbox) -> None:
+        """App 7: the condition."""
+
         class Placed(Public):
             wanted: bool
 

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-import datetime
 import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
 from django.test import Client, TestCase, TransactionTestCase
 
-from broadcasting import PresenceChannel, PrivateChannel, ShouldBroadcast, UserChannel, broadcast
+from broadcasting import PrivateChannel, ShouldBroadcast, UserChannel, broadcast
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import flush
 from broadcasting.exceptions import PayloadError
@@ -108,6 +105,7 @@ class TestRecords:
         assert (len(outbox), len(broadcasts.sent)) == (1, 1)
 
     def test_only_some_events_can_be_faked(self, outbox: Outbox) -> None:
+        """App 21: only."""
         with fake(only=[OrderShipped]) as broadcasts:
             Ticked().dispatch()
             shipped().dispatch()
@@ -115,6 +113,7 @@ class TestRecords:
         assert [record.name for record in broadcasts.sent] == ["OrderShipped"]
 
     def test_fakes_nest(self, outbox: Outbox) -> None:
+        """App 21: nested fakes."""
         with fake() as outer:
             with fake(only=OrderShipped) as inner:
                 Ticked().dispatch()
@@ -125,6 +124,7 @@ class TestRecords:
         assert outbox == []
 
     def test_threads_are_recorded_too(self, broadcasts: FakeBroadcasts) -> None:
+        """App 21."""
         thread = threading.Thread(target=Ticked(7).dispatch)
         thread.start()
         thread.join()
@@ -151,6 +151,7 @@ class TestRecords:
             broadcasts.assert_nothing_broadcast()
 
     async def test_it_decorates_functions_of_both_colours(self, outbox: Outbox) -> None:
+        """App 21."""
         broadcasts = fake()
 
         @broadcasts
@@ -275,7 +276,7 @@ class TestAssertions:
 
 
 class TestInTestCase(BroadcastingTestMixin, TestCase):
-    """The outer transaction of these tests never commits."""
+    """App 21: the outer transaction of these tests never commits."""
 
     databases = {"default", "other"}  # noqa: RUF012
 

@@ -95,6 +95,7 @@ class Rescued(Everywhere):
 
 class TestFailures:
     def test_every_broadcaster_is_tried_then_the_first_error_raised(self, drivers: Outbox) -> None:
+        """App 7: a failure is raised, after the others had their turn."""
         with pytest.raises(BackplaneUnavailable, match="down is down") as raised:
             Everywhere(1).dispatch()
         assert len(drivers) == 1
@@ -113,6 +114,7 @@ class TestFailures:
         caplog: pytest.LogCaptureFixture,
         by_setting: bool,
     ) -> None:
+        """App 7: a rescued failure is not raised."""
         configure(RESCUE=by_setting)
         event = Everywhere(4711) if by_setting else Rescued(4711)
         event.dispatch()
@@ -164,6 +166,8 @@ class TestQueue:
     def test_the_job_is_json_with_the_events_options(
         self, outbox: Outbox, pushed: list[Any]
     ) -> None:
+        """App 7: queueing."""
+
         class Urgent(Ticked):
             class Meta:
                 tries = 5
@@ -185,6 +189,7 @@ class TestQueue:
         assert outbox[0].to_payload() == payload
 
     async def test_now_passes_the_queue_by(self, outbox: Outbox, pushed: list[Any]) -> None:
+        """App 7: what does not wait is not queued."""
         await Ticked(1).now().adispatch()
         await asyncio.to_thread(Ticked(2).now().dispatch)
         assert (len(outbox), pushed) == (2, [])

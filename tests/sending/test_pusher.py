@@ -107,6 +107,7 @@ both = pytest.mark.parametrize("colour", ["sync", "async"])
 def test_requests_are_signed_as_published(
     application: Application, now: float, path: str, body: bytes, md5: str, signature: str
 ) -> None:
+    """App 1: requests."""
     request = Request(method="POST", path="/events", body=body)
     made_path, query = signed(application, request, now)
     assert (made_path, query["body_md5"], query["auth_signature"]) == (path, md5, signature)
@@ -128,6 +129,7 @@ async def test_a_malformed_socket_id_is_not_sent(receiver: Receiver, colour: str
 
 @both
 async def test_channels_go_by_the_hundred(receiver: Receiver, colour: str) -> None:
+    """App 3: in their order."""
     names = [f"c-{number}" for number in range(201)]
     await send(pusher(receiver.port), colour, made(*names))
     asked = bodies(receiver)
@@ -139,6 +141,7 @@ async def test_channels_go_by_the_hundred(receiver: Receiver, colour: str) -> No
 async def test_each_encrypted_channel_has_a_request_and_a_key(
     receiver: Receiver, colour: str
 ) -> None:
+    """App 4: and what is plain has its own."""
     names = ("orders", "private-encrypted-a", "private-encrypted-b")
     broadcaster = pusher(receiver.port, encryption_master_key=MASTER_KEY)
     await send(broadcaster, colour, made(*names))

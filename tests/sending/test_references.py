@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from broadcasting import ShouldBroadcast
 from broadcasting.exceptions import MissingModel, PayloadError
 from broadcasting.references import pack, unpack
+from tests.blog.models import Page
 from tests.testapp.events import OrderShipped
 from tests.testapp.models import Order
 
@@ -142,6 +143,21 @@ class TestRows:
             "lines": [Line(order, 2)],
             "by": {"pk": [order]},
         }
+
+    @pytest.mark.django_db(databases=["default", "other"])
+    def test_a_row_is_looked_for_where_it_came_from(self) -> None:
+        """App 6: another database's alias."""
+        here = Order.objects.create(status="here")
+        there = Order.objects.using("other").create(pk=here.pk, status="there")
+        assert travelled(OrderShipped(there)).order.status == "there"
+        assert travelled(OrderShipped(here)).order.status == "here"
+
+    def test_a_row_that_its_manager_hides_is_found(self) -> None:
+        """App 6: softly deleted."""
+        page = Page.objects.create(title="news")
+        page.delete()
+        assert not Page.objects.filter(pk=page.pk).exists()
+        assert travelled(Everything(page)).value == page
 
     def test_one_that_is_not_saved_cannot_travel(self) -> None:
         with pytest.raises(PayloadError, match=r"^event\.order: .*not saved"):

@@ -48,12 +48,14 @@ def excluded(outbox: Outbox) -> list[str | None]:
 class TestMiddleware:
     @pytest.mark.django_db(transaction=True)
     def test_the_tab_that_asked_is_left_out(self, outbox: Outbox, client: Client) -> None:
+        """App 12."""
         order = Order.objects.create()
         client.post(f"/testapp/orders/{order.pk}/ship/", headers={"X-Socket-ID": "12.34"})
         assert excluded(outbox) == ["12.34"]
 
     @pytest.mark.django_db(transaction=True)
     async def test_so_it_is_in_async_views(self, outbox: Outbox, async_client: AsyncClient) -> None:
+        """App 12: async context."""
         order = await Order.objects.acreate()
         headers = {"X-Socket-ID": "12.34"}
         await async_client.post("/testapp/tick/1/", headers=headers)
@@ -61,11 +63,14 @@ class TestMiddleware:
         assert excluded(outbox) == ["12.34", "12.34"]
 
     def test_without_the_header_everybody_is_sent_to(self, outbox: Outbox, client: Client) -> None:
+        """App 12: missing."""
         client.post("/testapp/tick/1/")
         assert excluded(outbox) == [None]
 
     @pytest.mark.parametrize("header", MALFORMED)
     def test_a_malformed_header_counts_as_none(self, header: str) -> None:
+        """App 12: what is no id."""
+
         def view(request: HttpRequest) -> HttpResponse:
             assert current_socket_id() is None
             return HttpResponse()
@@ -94,6 +99,7 @@ class TestMiddleware:
         assert current_socket_id() is None
 
     async def test_requests_at_the_same_time_never_see_each_others(self) -> None:
+        """App 12: no leakage."""
         everybody_is_in = asyncio.Barrier(10)
 
         async def view(request: HttpRequest) -> HttpResponse:
@@ -113,6 +119,7 @@ class TestMiddleware:
 
 class TestModifiers:
     def test_the_id_is_captured_when_it_is_dispatched(self, outbox: Outbox) -> None:
+        """App 12: captured at dispatch."""
         prepared = Ticked(1).to_others()
 
         def view(request: HttpRequest) -> HttpResponse:

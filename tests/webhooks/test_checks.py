@@ -24,6 +24,7 @@ def told(check: str, *, deploy: bool = False) -> list[CheckMessage]:
 
 
 def test_webhooks_need_the_http_library(configure: Any) -> None:
+    """App 22: E028."""
     assert check_webhook_library(library="no_such_library") == []
     configure(APPLICATIONS=[HOOKED])
     (found,) = check_webhook_library(library="no_such_library")
