@@ -257,9 +257,9 @@ def fake(
 ) -> FakeBroadcasts:
     """Return a recorder for ``with fake() as broadcasts:``, or for use as a decorator.
 
-    While it is open nothing leaves the process, from any thread. ``only``: the event
-    classes to record; the others go out for real. Fakes nest: the innermost one that takes
-    an event records it.
+    While it is open no event leaves the process, from any thread; what revokes access does,
+    since only a socket can prove that. ``only``: the event classes to record; the others go
+    out for real. Fakes nest: the innermost one that takes an event records it.
     """
     if only is None:
         return FakeBroadcasts(None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def broadcasts() -> Iterator[FakeBroadcasts]:
-    """Record what would be broadcast during the test, in every thread; nothing leaves."""
+    """Record what would be broadcast during the test, in every thread; no event leaves."""
     from broadcasting.testing.fakes import fake
 
     with fake() as recorded:
