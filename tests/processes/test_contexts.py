@@ -42,22 +42,24 @@ ERRORS = {
 NOTHING_LEAVES = {"rollback", "both_undone"}
 CALLED = "called below a sync view"
 
+KINDS = ["uvicorn", pytest.param("wsgi", marks=pytest.mark.full)]
+kinds = pytest.mark.parametrize("kind", KINDS)
 outages = pytest.mark.parametrize("outage", [frozen, refused], ids=["frozen", "refused"])
 
-Places = Callable[[str, str], Play]
+Places = Callable[[live.Kind, str, str], Play]
 
 
 @pytest.fixture(scope="session")
 def places(fragile_env: Env, holder: live.Server) -> Iterator[Places]:
-    """Call it with QUEUE and a context; processes start once, when they are needed."""
+    """Call it with a server, QUEUE and a context; processes start once, when they are needed."""
     with contextlib.ExitStack() as running:
 
         @functools.cache
-        def site(queue: str) -> live.Server:
-            if queue == "sync":
+        def site(kind: live.Kind, queue: str) -> live.Server:
+            if (kind, queue) == (holder.kind, "sync"):
                 return holder
             env = fragile_env | {"BROADCAST_QUEUE": queue}
-            return running.enter_context(live.serving("uvicorn", env))
+            return running.enter_context(live.serving(kind, env))
 
         @functools.cache
         def console(queue: str) -> Console:
@@ -65,10 +67,10 @@ def places(fragile_env: Env, holder: live.Server) -> Iterator[Places]:
             running.callback(made.close)
             return made
 
-        def place(queue: str, context: str) -> Play:
+        def place(kind: live.Kind, queue: str, context: str) -> Play:
             if context == COMMAND:
                 return console(queue).play
-            return functools.partial(play_in_view, site(queue), context)
+            return functools.partial(play_in_view, site(kind, queue), context)
 
         yield place
 
@@ -99,13 +101,19 @@ async def expect_kept(peer: Peer) -> None:
     await peer.silence()
 
 
+@kinds
 @pytest.mark.parametrize("queue", QUEUES)
 async def test_what_is_committed_arrives_from_everywhere_and_nothing_else(
-    holder: live.Server, fragile_worker: None, places: Places, queue: str, channel: str
+    holder: live.Server,
+    fragile_worker: None,
+    places: Places,
+    kind: live.Kind,
+    queue: str,
+    channel: str,
 ):
     """App 8: rollback, savepoints and autocommit, in each context."""
     for number, context in enumerate(CONTEXTS):
-        play = await asyncio.to_thread(places, queue, context)
+        play = await asyncio.to_thread(places, kind, queue, context)
         await recovered(play, f"{channel}.before")
         async with join(holder) as peer:
             own = f"{channel}.{number}"
@@ -115,6 +123,7 @@ async def test_what_is_committed_arrives_from_everywhere_and_nothing_else(
 
 
 # At the same time, so that none of them knows of the outage yet.
+@kinds
 @pytest.mark.parametrize("queue", QUEUES)
 @outages
 async def test_with_a_dead_broker_nobody_is_held_and_failures_are_raised_or_rescued(
@@ -123,12 +132,13 @@ async def test_with_a_dead_broker_nobody_is_held_and_failures_are_raised_or_resc
     holder: live.Server,
     fragile_worker: None,
     places: Places,
+    kind: live.Kind,
     queue: str,
     channel: str,
 ):
     """App 8: what is rolled back raises nothing, for nothing was to be sent."""
     cases = [(context, rescue) for context in CONTEXTS for rescue in (False, True)]
-    plays = [await asyncio.to_thread(places, queue, context) for context, _ in cases]
+    plays = [await asyncio.to_thread(places, kind, queue, context) for context, _ in cases]
     async with join(holder) as peer:
         await peer.subscribe(channel)
         for play in plays:
@@ -164,7 +174,7 @@ async def test_so_it_is_for_each_alone(
     channel: str,
 ):
     """The first to find out, in a process where nobody else tries."""
-    play = await asyncio.to_thread(places, queue, context)
+    play = await asyncio.to_thread(places, "uvicorn", queue, context)
     async with join(holder) as peer:
         await peer.subscribe(channel)
         await recovered(play, f"{channel}.before")

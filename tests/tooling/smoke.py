@@ -15,7 +15,19 @@ from django.urls import URLPattern, URLResolver, include, path
 
 import broadcasting
 
-DRIVERS = ("celery", "channels_redis", "daphne", "redis", "rich", "uvicorn", "websockets")
+DRIVERS = (
+    "celery",
+    "channels_redis",
+    "daphne",
+    "httpx2",
+    "jwt",
+    "nacl",
+    "redis",
+    "rest_framework",
+    "rich",
+    "uvicorn",
+    "websockets",
+)
 
 settings.configure(
     SECRET_KEY="only-for-this-run-" + "x" * 40,
