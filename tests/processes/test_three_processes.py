@@ -37,6 +37,7 @@ async def test_an_event_of_an_async_view_arrives(
 async def test_the_tab_that_asked_is_left_out(
     site: live.Server, worker: Path, on_uvicorn: live.Server, channel: str
 ):
+    """App 12: the id survives the queue."""
     async with join(on_uvicorn) as asking, join(on_uvicorn) as other:
         await asking.subscribe(channel)
         await other.subscribe(channel)
