@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TESTS = HERE.parent
 
-_LABEL = re.compile(r"App (\d+(?:, \d+)*)(?::\s|\.(?:$|\s+))")
+_LABEL = re.compile(r"App (\d+(?:, \d+)*)(?::\s|\.\s+|\.?$)")
 
 
 @dataclass(frozen=True, order=True)

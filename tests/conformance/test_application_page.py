@@ -33,6 +33,7 @@ def test_every_item_that_a_test_names_exists() -> None:
     [
         ("", [], ""),
         ("Apps 8 and more.", [], "Apps 8 and more."),
+        ("App 8", [8], ""),
         ("App 8.", [8], ""),
         ("App 8: why.", [8], ""),
         ("App 13: 200 for a form.", [13], ""),
