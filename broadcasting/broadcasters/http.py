@@ -161,7 +161,6 @@ class HttpClient(ABC, Generic[Asked]):
         if status >= 500 or status == TOO_MANY_REQUESTS:
             raise BroadcasterUnavailable(problem, status, body)
         raise BroadcastRefused(problem, status, body)
-            return {}  # some answer "ok", some nothing
 
 
 def _let_go(

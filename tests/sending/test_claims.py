@@ -17,6 +17,16 @@ from tests.testapp.events import OrderCancelled, OrderShipped, Ticked
 from tests.testapp.models import Order
 
 
+class Basket(ShouldBroadcast):
+    items: list[str]
+
+    def broadcast_on(self) -> str:
+        return "baskets"
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
 class TestAssertions:
     """App 21: claims hold, or fail with a text."""
 
@@ -47,6 +57,19 @@ class TestAssertions:
         broadcasts.assert_not_broadcast(Ticked, lambda event: event.number == 2)
         with pytest.raises(AssertionError, match="satisfies the predicate"):
             broadcasts.assert_broadcast(Ticked, lambda event: event.number == 2)
+
+    def test_so_it_does_at_one_that_counts_as_nothing(self, broadcasts: FakeBroadcasts) -> None:
+        Basket([]).dispatch()
+        broadcasts.assert_broadcast(Basket, lambda event: event.items == [])
+
+    @pytest.mark.parametrize("claim", ["assert_broadcast", "assert_not_broadcast"])
+    def test_what_no_event_could_be_is_a_mistake(
+        self, broadcasts: FakeBroadcasts, claim: str
+    ) -> None:
+        Ticked(1).dispatch()
+        for no_event in (Order, Ticked(1), ["Ticked"]):
+            with pytest.raises(TypeError, match="neither an event class nor the name"):
+                getattr(broadcasts, claim)(no_event)
 
     def test_times_counts(self, broadcasts: FakeBroadcasts) -> None:
         broadcasts.assert_broadcast(Ticked, times=0)
