@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,10 @@ CONTEXTS = (*SYNC_VIEWS, *ASYNC_VIEWS, COMMAND)
 
 
 class Console:
-    """A management command that stays, and plays when it is told to."""
+    """A management command that stays, and plays when it is told to, one thing at a time."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        self._playing = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "django", "outcomes"],
             cwd=live.ROOT,
@@ -58,12 +61,14 @@ class Console:
     def _play(self, channel: str, rescue: bool) -> Report:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(
-            json.dumps({"channel": channel, "rescue": rescue}),
-            file=self._process.stdin,
-            flush=True,
-        )
-        report: Report = json.loads(self._process.stdout.readline())
+        wish = json.dumps({"channel": channel, "rescue": rescue})
+        # Of two threads that read one pipe, one may take both lines and the other wait for ever.
+        with self._playing:
+            print(wish, file=self._process.stdin, flush=True)
+            ready, _, _ = select.select([self._process.stdout], [], [], live.PATIENCE)
+            if not ready:
+                raise TimeoutError(f"The command did not answer to {wish}.")
+            report: Report = json.loads(self._process.stdout.readline())
         return report
 
     def close(self) -> None:
