@@ -1,10 +1,12 @@
-"""What every test may ask for: a real Valkey, and no silent skips in CI."""
+"""What every test may ask for: a real Valkey, no silent skips in CI, and an end."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,37 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
+
+
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the standard error that is not captured, for last words."""
+    config.stash[STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process where a test outlives its timeout: a thread in a blocking call can.
+
+    Of a worker, xdist says which test that was, and goes on with another.
+    """
+    seconds = 2 * float(item.config.getini("timeout"))
+    stderr = item.config.stash[STDERR]
+    last_resort = threading.Timer(seconds, give_up, (item.nodeid, seconds, stderr))
+    last_resort.daemon = True
+    last_resort.start()
+    try:
+        return (yield)
+    finally:
+        last_resort.cancel()
+
+
+def give_up(test: str, seconds: float, stderr: int) -> None:
+    os.write(stderr, f"\n{test} did not end within {seconds:g} s:\n".encode())
+    faulthandler.dump_traceback(stderr)
+    os._exit(1)
 
 
 @pytest.fixture(scope="session")
