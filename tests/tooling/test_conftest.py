@@ -28,12 +28,9 @@ def test_what_survives_its_timeout_ends_the_process_and_is_named(
 ) -> None:
     (tmp_path / "test_it.py").write_text(textwrap.dedent(HANGS))
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    options = "-p tests.conftest -p no:cacheprovider -p no:django -p no:broadcasting"
     answer = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider"),
-            *("-p", "no:django", "-p", "no:broadcasting", "-o", "timeout=0.5"),
-            *(*workers, tmp_path),
-        ],
+        [sys.executable, "-m", "pytest", *options.split(), "-o", "timeout=0.5", *workers, tmp_path],
         cwd=ROOT,
         env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
