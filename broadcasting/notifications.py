@@ -22,6 +22,7 @@ from broadcasting.channels import (
 from broadcasting.dispatching import Dispatch
 from broadcasting.dispatching.models import database_of
 from broadcasting.events import ShouldBroadcast, attributes_of, payload_of
+from broadcasting.job_middleware import Middleware
 from broadcasting.shown import public_values
 from broadcasting.wording import name_of
 
@@ -94,6 +95,12 @@ class BroadcastNotificationCreated(ShouldBroadcast):
 
     def broadcast_when(self) -> bool:
         return self._subject.broadcast_when()
+
+    def broadcast_queue(self) -> str | None:
+        return self._subject.broadcast_queue()
+
+    def middleware(self) -> Iterable[Middleware]:
+        return self._subject.middleware()
 
     def broadcast_failed(self, error: Exception) -> None:
         self._subject.broadcast_failed(error)

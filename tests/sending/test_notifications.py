@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,7 @@ from broadcasting import (
     notify_on,
 )
 from broadcasting.broadcasts import Broadcast
+from broadcasting.job_middleware import EventJob, Middleware, Next
 from broadcasting.middleware import SocketIdMiddleware
 from broadcasting.testing import FakeBroadcasts, fake
 from tests.sending.kept import KeptQueue, work
@@ -67,6 +68,22 @@ class Wrong(Paid):
 class Rendered(Paid):
     class Meta:
         render = "worker"
+
+
+class Minded(Paid):
+    """It says itself where it waits, and what stands around its job."""
+
+    heard: ClassVar[list[str]] = []
+
+    def broadcast_queue(self) -> str:
+        return f"notices-{self.amount}"
+
+    def middleware(self) -> list[Middleware]:
+        return [self._listen_in]
+
+    def _listen_in(self, job: EventJob, next_: Next) -> None:
+        self.heard.append(job.label)
+        next_(job)
 
 
 class Receiver:
@@ -193,6 +210,17 @@ def test_a_worker_may_render_it(configure: Any, outbox: list[Broadcast]) -> None
     assert [job for job, *_ in KeptQueue.jobs] == ["render"]
     assert work() == []
     assert '"amount":7,"for":"ada"' in outbox[0].data
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_hooks_of_the_queue_are_asked(configure: Any, outbox: list[Broadcast]) -> None:
+    configure(QUEUE={"BACKEND": "tests.sending.kept.KeptQueue"}, DEFAULT_BROADCASTER="locmem")
+    Minded.heard.clear()
+    notify(User.objects.create(username="ada"), Minded(7))
+    assert [options.queue for *_, options in KeptQueue.jobs] == ["notices-7"]
+    assert work() == []
+    assert Minded.heard == ["tests.sending.test_notifications.Minded"]
+    assert len(outbox) == 1
 
 
 class Moved(BroadcastNotification):
