@@ -152,6 +152,8 @@ def _container(value: Any, path: str, depth: int) -> Any:
         items = [_packed(item, f"{path}[{n}]", depth) for n, item in enumerate(value)]
         kind = next(k for k, cls in _COLLECTIONS.items() if isinstance(value, cls))
         return items if kind == "$list" else {kind: items}
+    if isinstance(value, ShouldBroadcast):  # a notification, on its way to one
+        return {"$object": _name(type(value)), "values": _packed(_state(value), path, depth)}
     if isinstance(value, msgspec.Struct):
         values = {name: getattr(value, name) for name in value.__struct_fields__}
         return {"$object": _name(type(value)), "values": _packed(values, path, depth)}
@@ -196,7 +198,8 @@ def _unpacked(value: Any) -> Any:
 
 def _declared(name: str) -> type:
     cls: type = find_class(name, object)
-    if not (dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__") or is_pydantic(cls)):
+    is_declared = dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__")
+    if not (is_declared or is_pydantic(cls) or issubclass(cls, ShouldBroadcast)):
         raise PayloadError("event", f"{name!r} declares no attributes")
     return cls
 

@@ -13,8 +13,9 @@ import pydantic
 import pytest
 from django.utils.translation import gettext_lazy
 
-from broadcasting import ShouldBroadcast
+from broadcasting import BroadcastNotification, ShouldBroadcast
 from broadcasting.exceptions import MissingModel, PayloadError
+from broadcasting.notifications import BroadcastNotificationCreated
 from broadcasting.references import pack, unpack
 from tests.blog.models import Page
 from tests.testapp.events import OrderShipped
@@ -60,6 +61,11 @@ class Written(ShouldBroadcast):
         return "news"
 
 
+class Told(BroadcastNotification):
+    def __init__(self, n: int) -> None:
+        self.twice = 2 * n
+
+
 class Frozen(msgspec.Struct, ShouldBroadcast):
     n: int
 
@@ -98,6 +104,8 @@ def test_lazy_text_is_settled(settings: Any) -> None:
 def test_any_kind_of_event_travels() -> None:
     assert travelled(Written(4)).twice == 8
     assert travelled(Frozen(n=4)) == Frozen(n=4)
+    told = travelled(BroadcastNotificationCreated(None, Told(4), "1"))
+    assert told.notification.twice == 8
 
 
 @pytest.mark.django_db
