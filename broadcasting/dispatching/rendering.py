@@ -104,6 +104,13 @@ def _key_of(outgoing: Outgoing) -> str:
     return str(outgoing.event.coalesce_key()) if is_paced(outgoing.options) else ""
 
 
+def _kind_of(outgoing: Outgoing, key: str) -> str:
+    """Return what tells bursts apart: of an event that is not rendered, nothing else knows it."""
+    channels = _channels_of(outgoing, outgoing.event.broadcast_on())
+    wire = [f"{to}:{channel.name}" for to, its_own in channels.items() for channel in its_own]
+    return "\n".join([key, name_of(outgoing), *sorted(wire)])
+
+
 def queue_of(outgoing: Outgoing) -> str | None:
     """Return where the jobs of an event wait: as was said, as it says, or its class.
 
@@ -173,6 +180,8 @@ def pack(outgoing: Outgoing) -> Batch | None:
         if not outgoing.event.broadcast_when():
             return None
         event, key, queue = packed(outgoing.event), _key_of(outgoing), queue_of(outgoing)
+        if is_paced(outgoing.options):
+            key = _kind_of(outgoing, key)
     except Exception as error:
         if not outgoing.rescue:
             raise

@@ -289,6 +289,15 @@ def test_workers_send_the_last_one_only(outbox: list[Broadcast], kind: type[Move
 
 
 @pytest.mark.usefixtures("queue")
+@pytest.mark.parametrize("kind", [Moved, Packed, Wrapped])
+def test_workers_tell_channels_apart(outbox: list[Broadcast], kind: type[Moved]) -> None:
+    for channel in ("a", "b", "a"):
+        kind(1, "", channel).dispatch()
+    assert work() == []
+    assert [sent.channels for sent in outbox] == [("b",), ("a",)]
+
+
+@pytest.mark.usefixtures("queue")
 def test_a_job_that_is_tried_again_is_still_the_last() -> None:
     Moved(1).via("down").dispatch()
     with hearing(broadcast_failed) as failed:
