@@ -114,6 +114,14 @@ def _conflict(options: EventOptions) -> str | None:
     return None
 
 
+def checked_seconds(said: str, value: Any) -> float:
+    """Return ``value``, which stands in the call ``said``. Raises TypeError."""
+    try:
+        return _seconds(value)
+    except TypeError:
+        raise TypeError(f"{said} takes a number of seconds, not {value!r}") from None
+
+
 def _options(cls: type, meta: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for parent in reversed(meta.__mro__[:-1]):

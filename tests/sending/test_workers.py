@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -277,6 +278,12 @@ class TestDelays:
             (1, 2, 4),
             (3, None, None),
         ]
+
+    @pytest.mark.parametrize("wrong", [timedelta(seconds=5), "5", -1, float("nan"), True, None])
+    @pytest.mark.parametrize("modifier", ["delay", "expires"])
+    def test_only_seconds_are_taken(self, modifier: str, wrong: Any) -> None:
+        with pytest.raises(TypeError, match=rf"{modifier}\(\) takes a number of seconds"):
+            getattr(Later(), modifier)(wrong)
 
     def test_a_queue_that_cannot_wait_says_so(self) -> None:
         with pytest.raises(ImproperlyConfigured, match=r"'sync'\. Use 'celery'"):
