@@ -11,6 +11,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +32,7 @@ from broadcasting.queues.base import (
 
 try:
     from celery import Task, current_app, shared_task
+    from celery.exceptions import Reject
     from kombu.exceptions import LimitExceeded, OperationalError
     from kombu.pools import ProducerPool
 
@@ -64,19 +66,34 @@ def run_job(
         run(job, payload)
     except Exception as error:
         attempt = self.request.retries + 1
-        left = left_to_do(job, payload, error) if attempt < tries else None
+        wait = wait_before(attempt, backoff, error)
+        may_retry = attempt < tries and not _expires_within(wait, self.request.expires)
+        left = left_to_do(job, payload, error) if may_retry else None
         if left is None:
             if _is_last_to_know(self.request):
                 give_up(job, payload, error)
             raise
-        raise self.retry(
-            args=(*left, tries, backoff),
-            exc=error,
-            countdown=wait_before(attempt, backoff, error),
-            max_retries=tries - 1,
-            retry_policy=_TRY_ONCE,
-            **_shown(job, self.request.shadow),
-        ) from error
+        try:
+            raise self.retry(
+                args=(*left, tries, backoff),
+                exc=error,
+                countdown=wait,
+                max_retries=tries - 1,
+                retry_policy=_TRY_ONCE,
+                **_shown(job, self.request.shadow),
+            ) from error
+        except Reject:
+            # The broker did not take it.
+            give_up(*left, error)
+            raise
+
+
+def _expires_within(seconds: float, expires: object) -> bool:
+    """Whether a job has expired in ``seconds``; ``expires``: as its message says it."""
+    if not isinstance(expires, str):
+        return False
+    ends = datetime.fromisoformat(expires)
+    return datetime.now(ends.tzinfo) + timedelta(seconds=seconds) >= ends
 
 
 def _is_last_to_know(request: Any) -> bool:

@@ -78,7 +78,7 @@ def _run_job(
     """Run ``job``, unless it is older than ``expires_at`` (seconds since the epoch).
 
     What failed for want of a transport is enqueued again, ``tries`` times in all, if the backend
-    can run tasks later.
+    can run tasks later and it is not too old by then.
     """
     if time.time() > expires_at:
         logger.info("Dropped the job %s: it has waited too long", job)
@@ -87,15 +87,19 @@ def _run_job(
         run(job, payload)
     except Exception as error:
         task = context.task_result.task
-        may_retry = attempt < tries and task.get_backend().supports_defer
+        wait = wait_before(attempt, backoff, error)
+        in_time = time.time() + wait <= expires_at
+        may_retry = attempt < tries and in_time and task.get_backend().supports_defer
         left = left_to_do(job, payload, error) if may_retry else None
         if left is None:
             _give_up(job, payload, error)
             raise
-        wait = timedelta(seconds=wait_before(attempt, backoff, error))
-        task.using(run_after=timezone.now() + wait).enqueue(
-            *left, tries, backoff, expires_at, attempt + 1
-        )
+        again = task.using(run_after=timezone.now() + timedelta(seconds=wait))
+        try:
+            again.enqueue(*left, tries, backoff, expires_at, attempt + 1)
+        except Exception:
+            _give_up(*left, error)
+            raise
 
 
 def _give_up(job: str, payload: Payload, error: Exception) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, current_app
-from celery.exceptions import QueueNotFound, Retry
+from celery.exceptions import QueueNotFound, Reject, Retry
 from kombu.transport.redis import Channel
 
 from broadcasting.broadcasts import Broadcast
@@ -334,36 +334,73 @@ class TestTask:
         run_job.apply(("mistaken", {}, 3, [0]))
         assert len(attempts) == 1
 
-    @pytest.mark.parametrize(("retries", "countdown"), [(0, 1), (1, 5), (2, 5)])
-    def test_the_waits_are_those_of_the_event(
-        self, app: Celery, valkey: Valkey, retries: int, countdown: float
-    ) -> None:
-        """App 11: backoff."""
+    @pytest.fixture
+    def given_up(self) -> list[dict[str, Any]]:
+        """What the job ``failing`` was given up with."""
+        told: list[dict[str, Any]] = []
 
         def fail(payload: dict[str, Any]) -> None:
             raise BackplaneUnavailable("down")
 
-        register("failing", fail)
-        request: dict[str, Any] = {
-            "retries": retries,
-            "called_directly": False,
-            "args": ("failing", {"data": "4711"}, 9, [1, 5]),
-            "kwargs": {},
-            "delivery_info": {"exchange": "", "routing_key": "realtime"},
-            "shadow": "shop.OrderShipped",
-        }
-        payload = {"data": "4711"}
-        run_job.push_request(**request)
-        try:
-            with pytest.raises(Retry) as raised:
-                run_job.run("failing", payload, 9, [1, 5])
-        finally:
-            run_job.pop_request()
+        register("failing", fail, failed=lambda payload, error: told.append(payload))
+        return told
+
+    @pytest.mark.parametrize(("retries", "countdown"), [(0, 1), (1, 5), (2, 5)])
+    @pytest.mark.usefixtures("given_up")
+    def test_the_waits_are_those_of_the_event(
+        self, app: Celery, valkey: Valkey, retries: int, countdown: float
+    ) -> None:
+        """App 11: backoff."""
+        with in_worker(retries=retries, shadow="shop.OrderShipped"), pytest.raises(Retry) as raised:
+            run_job.run("failing", {"data": "4711"}, 9, [1, 5])
         assert raised.value.when == countdown
         (message,) = jobs(valkey, "realtime")
         assert message["headers"]["shadow"] == "shop.OrderShipped"
         assert "4711" not in json.dumps(message["headers"])
         assert message["headers"]["retries"] == retries + 1
+
+    def test_what_would_expire_by_then_is_given_up_at_once(
+        self, app: Celery, valkey: Valkey, given_up: list[dict[str, Any]]
+    ) -> None:
+        get_queue().push("failing", {"a": 1}, JobOptions(queue="realtime", expires=5))
+        (message,) = jobs(valkey, "realtime")
+        expires = message["headers"]["expires"]
+        with in_worker(expires=expires), pytest.raises(Retry):
+            run_job.run("failing", {"a": 1}, 3, [1])
+        assert given_up == []
+        with in_worker(expires=expires), pytest.raises(BackplaneUnavailable):
+            run_job.run("failing", {"a": 1}, 3, [10])
+        assert given_up == [{"a": 1}]
+
+    def test_what_the_broker_does_not_take_again_is_given_up(
+        self, tmp_path: Any, given_up: list[dict[str, Any]]
+    ) -> None:
+        with (
+            celery_app(f"redis+socket://{tmp_path}/nobody"),
+            in_worker(),
+            pytest.raises(Reject),
+        ):
+            run_job.run("failing", {"a": 1}, 3, [1])
+        assert given_up == [{"a": 1}]
+
+
+@contextmanager
+def in_worker(**request: Any) -> Iterator[None]:
+    """Stand where a worker runs the task."""
+    run_job.push_request(
+        **{
+            "retries": 0,
+            "called_directly": False,
+            "args": ("failing", {}, 9, [1, 5]),
+            "kwargs": {},
+            "delivery_info": {"exchange": "", "routing_key": "realtime"},
+            **request,
+        }
+    )
+    try:
+        yield
+    finally:
+        run_job.pop_request()
 
 
 def recover() -> None:

@@ -94,6 +94,40 @@ class TestRunning:
         run_job.func(SimpleNamespace(task_result=result), *result.args)
         assert outbox == []
 
+    @pytest.fixture
+    def given_up(self) -> list[dict[str, Any]]:
+        """What the job ``failing`` was given up with."""
+        told: list[dict[str, Any]] = []
+
+        def fail(payload: dict[str, Any]) -> None:
+            raise BackplaneUnavailable("down")
+
+        register("failing", fail, failed=lambda payload, error: told.append(payload))
+        return told
+
+    def test_what_would_be_too_old_by_then_is_given_up_at_once(
+        self, tasks: Any, given_up: list[dict[str, Any]]
+    ) -> None:
+        get_queue().push("failing", {"a": 1}, JobOptions(expires=5, backoff=(10,)))
+        (result,) = tasks.results
+        with pytest.raises(BackplaneUnavailable):
+            run_job.func(SimpleNamespace(task_result=result), *result.args)
+        assert given_up == [{"a": 1}]
+
+    def test_what_is_not_taken_again_is_given_up(
+        self, tasks: Any, given_up: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        get_queue().push("failing", {"a": 1}, JobOptions())
+        (result,) = tasks.results
+
+        def refuse(*args: Any, **kwargs: Any) -> None:
+            raise OSError("the database is away")
+
+        monkeypatch.setattr(tasks, "enqueue", refuse)
+        with pytest.raises(OSError, match="away"):
+            run_job.func(SimpleNamespace(task_result=result), *result.args)
+        assert given_up == [{"a": 1}]
+
     def test_a_transport_error_is_tried_again_where_tasks_can_wait(
         self, tasks: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
