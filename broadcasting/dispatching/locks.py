@@ -17,6 +17,9 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.redis import RedisCache
 
 LOCKED_JOB: Final = "locked"
+AT_WORK: Final = 60
+"""Seconds that a worker may need for a job which has no ``timeout``."""
+
 _MARGIN: Final = 1
 """Seconds that looking at a lock and deleting it may take."""
 

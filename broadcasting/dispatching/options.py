@@ -57,7 +57,7 @@ class EventOptions:
     """Whether a job of its kind may wait only once: until it is done, or begun."""
 
     unique_for: float = 3600
-    """Seconds after which its lock ends, whatever becomes of the job."""
+    """Seconds after which its lock ends at the latest, whatever becomes of the job."""
 
     unique_cache: str = DEFAULT_CACHE_ALIAS
     """The alias of ``CACHES`` that holds the lock."""

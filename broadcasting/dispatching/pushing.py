@@ -16,7 +16,7 @@ from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.bursts import LATEST_JOB, Turn, take_turn
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.jobs import Job, is_locked, jobs_of
-from broadcasting.dispatching.locks import LOCKED_JOB, Locked, acquire
+from broadcasting.dispatching.locks import AT_WORK, LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.outgoing import Batch, has_middleware
 from broadcasting.dispatching.timer import timer
@@ -130,9 +130,8 @@ def _push_to_worker(batch: Batch, job: Job) -> None:
         get_queue().push(name, payload, batch.job_options)
         return
     options = outgoing.options
-    lock = acquire(
-        options.unique_cache, outgoing.label, batch.key, job.broadcaster, options.unique_for
-    )
+    seconds = _kept_for(batch)
+    lock = acquire(options.unique_cache, outgoing.label, batch.key, job.broadcaster, seconds)
     if lock is None:
         tell_skipped(outgoing.label, outgoing.id, "unique: one like it is waiting")
         return
@@ -142,6 +141,16 @@ def _push_to_worker(batch: Batch, job: Job) -> None:
     except BaseException:
         lock.release()
         raise
+
+
+def _kept_for(batch: Batch) -> float:
+    """Return after how many seconds the lock of its job ends, whatever becomes of that.
+
+    A worker that was killed, or drops what has expired, cannot give it back.
+    """
+    job = batch.job_options
+    at_work = AT_WORK if job.timeout is None else job.timeout
+    return min(batch.outgoing.options.unique_for, job.delay + get_queue().expires(job) + at_work)
 
 
 def _push_in_middleware(batch: Batch, job: Job) -> None:

@@ -184,6 +184,19 @@ def test_a_lock_ends_by_itself() -> None:
         Brief(1).dispatch()
 
 
+class Late(Once):
+    class Meta:
+        expires = 0.01
+
+
+def test_the_lock_of_a_job_that_has_expired_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """App 10: what a queue dropped is in nobody's way."""
+    monkeypatch.setattr("broadcasting.dispatching.pushing.AT_WORK", 0)
+    Late(1).dispatch()
+    while len(KeptQueue.jobs) < 2:
+        Late(1).dispatch()
+
+
 def test_one_that_has_begun_may_be_followed(monkeypatch) -> None:
     Begun(1).dispatch()
     sent = Broken.broadcast
