@@ -30,13 +30,13 @@ def _keeping_transport() -> type:
     from kombu.transport.redis import Channel, Transport
 
     class KeepingChannel(Channel):
-        _create_client: Any
         _kept: Any = None
 
         @contextmanager
         def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
             if client is None and self._kept is None:
-                self._kept = self._create_client()
+                with super().conn_or_acquire() as self._kept:
+                    pass
             yield client or self._kept
 
     class KeepingTransport(Transport):

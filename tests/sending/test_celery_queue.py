@@ -266,14 +266,16 @@ class TestOutage:
         self, app: Celery, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made: list[Any] = []
-        create = Channel._create_client  # type: ignore[attr-defined]
+        acquire = Channel.conn_or_acquire
 
-        def counting(channel: Channel, asynchronous: bool = False) -> Any:
-            if not asynchronous:
+        @contextmanager
+        def counting(channel: Channel, client: Any = None) -> Iterator[Any]:
+            if client is None:
                 made.append(channel)
-            return create(channel, asynchronous)
+            with acquire(channel, client) as acquired:
+                yield acquired
 
-        monkeypatch.setattr(Channel, "_create_client", counting)
+        monkeypatch.setattr(Channel, "conn_or_acquire", counting)
         for _ in range(3):
             push(None)
         assert len(made) == len(set(made)) == 1
