@@ -22,6 +22,7 @@ from django.conf import settings as django_settings
 from django.db import router
 from django.db.models import Model
 from django.db.models.query import QuerySet
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
 from broadcasting.events import ShouldBroadcast
@@ -29,6 +30,11 @@ from broadcasting.exceptions import MissingModel, PayloadError
 from broadcasting.shown import is_pydantic
 
 MAX_DEPTH: Final = 100
+
+# ArithmeticError is what Decimal raises.
+_NOT_OURS: Final = (
+    LookupError, TypeError, AttributeError, ValueError, ArithmeticError, ConnectionDoesNotExist,
+)  # fmt: skip
 
 
 def pack(event: ShouldBroadcast) -> dict[str, Any]:
@@ -46,11 +52,11 @@ def unpack(data: Mapping[str, Any]) -> ShouldBroadcast:
     try:
         cls = find_class(data["class"], ShouldBroadcast)
         values = {name: _unpacked(value) for name, value in data["attributes"].items()}
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        event: ShouldBroadcast = _made(cls, values)
+    except _NOT_OURS as error:
         if isinstance(error, PayloadError | MissingModel):
             raise
         raise PayloadError("event", f"cannot be made again: {error}") from error
-    event: ShouldBroadcast = _made(cls, values)
     return event
 
 

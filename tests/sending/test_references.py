@@ -206,7 +206,9 @@ def test_only_events_of_the_site_are_made(name: Any) -> None:
     [
         {"$model": "no.Such", "pk": 1, "db": "default"},
         {"$what": 1},
+        {"$model": "testapp.Order", "pk": 1, "db": "nowhere"},
         {"$date": "x"},
+        {"$decimal": "x"},
         {"$object": "os:stat_result", "values": {}},
         {"$object": "tests.sending.test_references:Local", "values": {}},
     ],
