@@ -138,13 +138,16 @@ class _Waiting:
 
 def _complete(waiting: Sequence[_Waiting]) -> None:
     """Complete them all, whatever becomes of the others. Raises the first error."""
-    errors = []
-    with Block():
-        for each in waiting:
-            try:
-                each.complete()
-            except Exception as error:
-                errors.append(error)
+    errors: list[Exception] = []
+    try:
+        with Block():
+            for each in waiting:
+                try:
+                    each.complete()
+                except Exception as error:
+                    errors.append(error)
+    except Exception as error:  # what was completed, and is not handed on
+        errors.append(error)
     if errors:
         first, *others = errors
         for other in others:

@@ -329,6 +329,21 @@ def test_one_mistake_at_the_commit_does_not_stop_the_others(outbox: list[Broadca
     assert numbers(outbox) == [1, 3]
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("queue")
+def test_what_cannot_be_handed_on_at_the_commit_hides_no_mistake(configure: Any) -> None:
+    configure(QUEUE={"BACKEND": "sync"})
+
+    def mistaken() -> None:
+        with transaction.atomic(), broadcasting.batch():
+            Wrong(1).dispatch()
+            Ticked(2).via("down").dispatch()
+
+    with pytest.raises(KeyError, match="nothing of mine") as raised:
+        mistaken()
+    assert raised.value.__notes__ == ["Also: BackplaneUnavailable: down"]
+
+
 @pytest.mark.usefixtures("queue")
 def test_what_fails_is_raised_at_the_end_and_told(outbox: list[Broadcast], configure: Any) -> None:
     configure(QUEUE={"BACKEND": "sync"})
