@@ -11,11 +11,13 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from broadcasting.backplanes.background import background
 from broadcasting.dispatching import bridge
+from broadcasting.dispatching.afterwards import tell_skipped
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.models import as_they_were, has_unsaved
 from broadcasting.dispatching.outgoing import Batch, Outgoing
@@ -42,8 +44,15 @@ class Outlet(ABC):
     def complete(self, outgoing: Outgoing) -> None:
         """Prepare ``outgoing`` and hand it on."""
         with as_they_were(outgoing.keys) as is_lossy:
-            # What a worker could not fetch is rendered while it is here.
-            batch = render(outgoing) if is_lossy else self.prepare(outgoing)
+            try:
+                # What a worker could not fetch is rendered while it is here.
+                batch = render(outgoing) if is_lossy else self.prepare(outgoing)
+            except ObjectDoesNotExist as gone:
+                # Nobody read what the database had worked out, and nobody can any more.
+                if not is_lossy or outgoing.options.missing == "fail":
+                    raise
+                tell_skipped(outgoing.label, outgoing.id, f"missing_model: {gone}")
+                return
         if batch is not None:
             self.hand_on(batch)
 

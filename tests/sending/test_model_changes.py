@@ -12,8 +12,11 @@ from django.db import transaction
 from django.db.models import F
 
 import broadcasting
+from broadcasting.broadcasts import Broadcast
+from broadcasting.signals import broadcast_skipped
 from broadcasting.testing import FakeBroadcasts
 from tests.blog.models import Counter, Note
+from tests.sending.test_workers import hearing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,6 +90,18 @@ def test_so_it_is_by_hand_and_when_the_row_goes(broadcasts: FakeBroadcasts) -> N
     counter.broadcast_event("seen")
     counter.delete()
     assert [record.payload["model"]["count"] for record in broadcasts.sent] == [1, 1, 1, 1]
+
+
+def test_what_nobody_read_before_the_row_went_is_skipped(outbox: list[Broadcast]) -> None:
+    """Newer Django reads it as it saves."""
+    with broadcasting.muted():
+        counter = Counter.objects.create()
+    with hearing(broadcast_skipped) as skipped, transaction.atomic():
+        counter.count = F("count") + 1
+        counter.save()
+        counter.delete()
+    assert outbox[-1].name == "CounterDeleted"
+    assert len(outbox) + len(skipped) == 2
 
 
 def test_a_moment_that_every_save_sets_is_no_change(note: Note, broadcasts: FakeBroadcasts) -> None:
