@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -84,12 +85,22 @@ class EventOptions:
     now: bool = False
 
 
+# Nobody would await them, and a coroutine passes for a yes.
+_HOOKS: Final = (
+    "broadcast_on", "broadcast_as", "broadcast_with", "to_broadcast", "broadcast_queue",
+    "broadcast_when", "broadcast_failed", "unique_id", "coalesce_key", "middleware",
+)  # fmt: skip
+
+
 def options_of(cls: type) -> EventOptions:
     """Return the options that the ``Meta`` classes of ``cls`` and its bases add up to.
 
-    Raises TypeError for an unknown option, with the one that was probably meant, and for
-    a value of the wrong kind.
+    Raises TypeError for an unknown option, with the one that was probably meant, for a value
+    of the wrong kind, and for a hook that is async.
     """
+    for hook in _HOOKS:
+        if iscoroutinefunction(cls.__dict__.get(hook)):
+            raise TypeError(f"{cls.__name__}.{hook}() may not be async; ask before the dispatch")
     values: dict[str, Any] = {}
     for parent in reversed(cls.__mro__):
         meta = parent.__dict__.get("Meta")

@@ -368,6 +368,14 @@ class TestOptions:
         assert options_of(ShouldBroadcastNow).now
         assert not options_of(ShouldBroadcast).now
 
+    @pytest.mark.parametrize("hook", ["broadcast_when", "broadcast_failed", "unique_id"])
+    def test_a_hook_that_nobody_would_await_is_an_error(self, hook: str) -> None:
+        async def asked(self: Any, *args: Any) -> bool:
+            return False
+
+        with pytest.raises(TypeError, match=rf"Wrong\.{hook}\(\) may not be async"):
+            type("Wrong", (Public,), {hook: asked})
+
     def test_an_unknown_option_is_an_error_with_a_suggestion(self) -> None:
         with pytest.raises(TypeError, match=r"Wrong\.Meta\.nmae: unknown option, .* 'name'"):
 
