@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Final, NoReturn
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache.backends.base import BaseCache
 
 from broadcasting.exceptions import JobReleased, JobSkipped
 
@@ -75,9 +76,7 @@ class RateLimited:
         now = time.time()
         period = int(now // self.seconds)
         key = _key("rate", f"{self._key}:{period}")
-        cache = caches[self._cache]
-        cache.add(key, 0, self.seconds * 2)
-        if cache.incr(key) <= self.limit:
+        if _counted(caches[self._cache], key, self.seconds * 2) <= self.limit:
             next_(job)
         elif self.release:
             job.release((period + 1) * self.seconds - now)
@@ -129,8 +128,7 @@ class ThrottlesExceptions:
         except (JobReleased, JobSkipped):
             raise
         except Exception:
-            cache.add(key, 0, self.seconds)
-            cache.incr(key)
+            _counted(cache, key, self.seconds)
             raise
 
 
@@ -154,6 +152,15 @@ class Skip:
         if bool(self._condition()) is self._wanted:
             job.skip("skipped by its middleware")
         next_(job)
+
+
+def _counted(cache: BaseCache, key: str, seconds: float) -> int:
+    """Return how often ``key`` was counted, this time too; it is forgotten after ``seconds``."""
+    cache.add(key, 0, seconds)
+    try:
+        return cache.incr(key)
+    except ValueError:  # the dummy cache keeps nothing, and others may have no room
+        return 1
 
 
 def _key(kind: str, name: str) -> str:

@@ -264,6 +264,19 @@ def test_after_some_exceptions_nobody_tries_for_a_while() -> None:
     assert done(ThrottlesExceptions("other", 2, 60))
 
 
+def test_a_cache_that_keeps_nothing_holds_nothing_back(settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
+    def fail(job: EventJob) -> None:
+        raise BackplaneUnavailable("away")
+
+    for _ in range(3):
+        assert done(RateLimited("key", "1/d"))
+        assert done(WithoutOverlapping("key"))
+        with pytest.raises(BackplaneUnavailable):
+            ThrottlesExceptions("key", 1, 60)(JOB, fail)
+
+
 def test_conditions() -> None:
     assert done(Skip.when(lambda: False))
     assert not done(Skip.unless(lambda: False))
