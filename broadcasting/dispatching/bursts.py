@@ -47,7 +47,7 @@ class Turn:
         """Whether nobody took it meanwhile; if so, the burst is over. Never raises."""
         try:
             cache = caches[self.cache]
-            # None: it was told already, and the job is tried again; or the cache forgot.
+            # None: the cache forgot.
             if cache.get(self.key) not in (None, self.token):
                 return False
             cache.delete(f"{self.key}:began")
