@@ -25,7 +25,7 @@ DEFAULT_MAX_WAIT: Final = 10
 """Times ``debounce``."""
 
 _GRACE: Final = 60
-"""Seconds that what is kept outlives its use, for jobs that come late."""
+"""Seconds that what is kept outlives its use."""
 
 logger = logging.getLogger("broadcasting.dispatching")
 
@@ -75,8 +75,13 @@ def kind_of(broadcasts: Sequence[Broadcast], key: str) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
-def take_turn(options: EventOptions, broadcasts: Sequence[Broadcast], key: str) -> Turn:
-    """Return the turn of ``broadcasts``, taken from whatever of its kind waits. Never raises."""
+def take_turn(
+    options: EventOptions, broadcasts: Sequence[Broadcast], key: str, patience: float
+) -> Turn:
+    """Return the turn of ``broadcasts``, taken from whatever of its kind waits. Never raises.
+
+    ``patience``: how many seconds late a worker may still do its job.
+    """
     name = f"broadcasting:burst:{kind_of(broadcasts, key)}"
     token = urandom(16).hex()
     alias, longest = options.unique_cache, max(_max_wait(options), options.throttle)
@@ -84,7 +89,7 @@ def take_turn(options: EventOptions, broadcasts: Sequence[Broadcast], key: str) 
     try:
         cache = caches[alias]
         delay = _throttled(cache, name, options) or _debounced(cache, name, options)
-        _keep(cache, name, token, longest)
+        _keep(cache, name, token, longest + patience)
     except Exception:
         # Better too many than none.
         logger.exception("The cache cannot hold back a burst of %s", broadcasts[0].event_label)

@@ -80,7 +80,8 @@ def push_one(batch: Batch, job: Job) -> None:
 
 def _push_in_turn(batch: Batch, job: Job) -> None:
     outgoing, queue = batch.outgoing, get_queue()
-    turn = take_turn(outgoing.options, job.broadcasts, batch.key)
+    patience = queue.expires(batch.job_options)
+    turn = take_turn(outgoing.options, job.broadcasts, batch.key, patience)
     if not turn.delay:
         timer.drop(turn.key)
         _push_at_once(batch, job)

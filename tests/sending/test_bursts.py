@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import transaction
 
@@ -286,6 +287,22 @@ def test_workers_send_the_last_one_only(outbox: list[Broadcast], kind: type[Move
     assert numbers(outbox) == [49]
     assert len(skipped) == 49
     assert all(told["label"].endswith(kind.__name__) for told in skipped)
+
+
+class Patient(Moved):
+    class Meta:
+        debounce = 1
+        expires = 3600
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_worker_that_comes_late_sends_the_last_one_only(outbox: list[Broadcast]) -> None:
+    with time_machine.travel("2026-01-02 03:00", tick=False):
+        for number in range(3):
+            Patient(number).dispatch()
+    with time_machine.travel("2026-01-02 03:50", tick=False):
+        assert work() == []
+    assert numbers(outbox) == [2]
 
 
 @pytest.mark.usefixtures("queue")
