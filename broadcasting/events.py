@@ -52,7 +52,12 @@ def _make_dataclass_once(cls: type) -> None:
         parents = [p for p in cls.__mro__ if "__dataclass_params__" in p.__dict__]
         # A dataclass may not thaw what its parent froze.
         frozen = bool(parents) and parents[0].__dict__["__dataclass_params__"].frozen
-        dataclasses.dataclass(frozen=frozen)(cls)
+        try:
+            dataclasses.dataclass(frozen=frozen)(cls)
+        except TypeError:
+            # Half made it would pass for whole the next time, and hide the mistake.
+            cls.__dataclass_fields__ = _DataclassFields()  # type: ignore[attr-defined]
+            raise
     for field in dataclasses.fields(cls):
         if field.name in _RESERVED:
             raise TypeError(

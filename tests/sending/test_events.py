@@ -247,6 +247,17 @@ class TestPayload:
             with pytest.raises(TypeError, match=r"Placed\.now: the name is taken"):
                 Placed(1)
 
+    def test_fields_that_do_not_fit_together_are_told_each_time(self) -> None:
+        class Placed(Public):
+            number: int = 1
+
+        class Moved(Placed):
+            place: str  # type: ignore[misc]
+
+        for _ in range(2):
+            with pytest.raises(TypeError, match="non-default argument 'place'"):
+                Moved(1, "here")
+
     def test_the_event_is_copied_when_it_is_dispatched(self, outbox: Outbox) -> None:
         event = Ticked(1)
         with fake() as broadcasts:
