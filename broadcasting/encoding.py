@@ -21,7 +21,7 @@ from django.db.models import Model
 from django.db.models.query import QuerySet, ValuesIterable
 from django.utils import timezone
 from django.utils.duration import duration_iso_string
-from django.utils.functional import Promise
+from django.utils.functional import Promise, SimpleLazyObject
 
 from broadcasting.exceptions import PayloadError
 from broadcasting.protocol import messages
@@ -105,6 +105,9 @@ class _Conversion:
 
     def value(self, value: Any, path: Path, declared: Sequence[str] | None) -> Any:
         """Return ``value`` as JSON data; of models show the ``declared`` attributes only."""
+        if type(value) is SimpleLazyObject:
+            # It passes for text or a number, which json does not fall for.
+            value = value.__reduce__()[1][0]
         # Enums first: some of them are also text or numbers.
         if isinstance(value, enum.Enum):
             return self.value(value.value, path, None)
