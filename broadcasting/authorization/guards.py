@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from importlib import import_module
-from inspect import isawaitable, isclass
+from inspect import isawaitable, isclass, isroutine
 from types import NoneType
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
+from django.db.models.manager import BaseManager
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from broadcasting.conf import get_settings
+from broadcasting.wording import name_of
 
 logger = logging.getLogger("broadcasting.authorization")
 
@@ -89,7 +93,7 @@ def is_authenticated(user: Any, *, unless_told: bool = True) -> bool:
     something of its own, a device for instance; but True or False is nobody, and so is None
     behind a lazy object, which shows its class.
     """
-    if isinstance(user, bool | int | str | NoneType):
+    if isinstance(user, bool | int | float | str | bytes | NoneType):
         return False
     return bool(getattr(user, "is_authenticated", unless_told))
 
@@ -124,8 +128,39 @@ def _ask(guard: Guard, request: HttpRequest) -> Any:
     if guard == SESSION:
         user = getattr(request, "user", None)
         return user if is_authenticated(user, unless_told=False) else None
-    user = _call(find_guard(guard), request)
+    found = find_guard(guard)
+    user = _call(found, request)
+    _check_user(user, name_of(found))
     return user if is_authenticated(user) else None
+
+
+_NO_USERS = (
+    QuerySet,  # which may be empty: without first() nobody looked
+    BaseManager,
+    HttpResponseBase,  # which in a view would have been a refusal
+    BaseException,
+    tuple,  # (None, "why")
+    list,
+    Set,
+    Iterator,
+)
+
+
+def _check_user(user: Any, name: str) -> None:
+    """Raise TypeError for what would be taken for somebody only because it is something.
+
+    ``name``: of the guard that returned it.
+    """
+    is_code = isclass(user) or isroutine(user)
+    if not is_code and (
+        hasattr(user, "is_authenticated")
+        or not (isinstance(user, _NO_USERS) or (isinstance(user, Mapping) and not user))
+    ):
+        return
+    raise TypeError(
+        f"the guard {name} returned a {type(user).__name__}, which is no user:"
+        " it returns one, or None"
+    )
 
 
 def _call(found: Any, request: HttpRequest) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseForbidden
 from django.test import Client
 from django.utils.functional import SimpleLazyObject
 
@@ -216,7 +216,7 @@ def test_the_session_takes_users_only(rules: Routes) -> None:
     assert authorize(_request(object()), "private-a", "1.1").status == 403
 
 
-@pytest.mark.parametrize("answer", [False, True, 0, ""])
+@pytest.mark.parametrize("answer", [False, True, 0, 0.5, "", b""])
 def test_a_guard_that_answers_a_question_names_nobody(rules: Routes, answer: Any) -> None:
     channel("a", guards=[lambda request: answer])(lambda user: True)
     assert authorize(_request(ADA), "private-a", "1.1").status == 403
@@ -253,4 +253,32 @@ def test_a_user_that_counts_as_empty_is_a_user(rules: Routes) -> None:
         pk = 7
 
     channel("a", guards=[lambda request: Team()])(lambda user: True)
+    assert authorize(_request(), "private-a", "1.1").allowed
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda: User.objects.none(),
+        lambda: User.objects,
+        lambda: HttpResponseForbidden(),
+        lambda: (None, "why"),
+        lambda: [],
+        lambda: {},
+        lambda: iter(()),
+        lambda: ValueError("no such token"),
+        lambda: nobody,
+        lambda: User,
+    ],
+)
+def test_what_is_no_user_lets_nobody_in(rules: Routes, returned: Any) -> None:
+    channel("a", guards=[lambda request: returned()])(lambda user: True)
+    decision = authorize(_request(), "private-a", "1.1")
+    assert decision.status == 500
+    assert "which is no user" in decision.reason
+
+
+@pytest.mark.parametrize("device", [object(), {"serial": 7}])
+def test_a_guard_may_find_something_of_its_own(rules: Routes, device: Any) -> None:
+    channel("a", guards=[lambda request: device])(lambda user: user is device)
     assert authorize(_request(), "private-a", "1.1").allowed
