@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
@@ -43,11 +43,17 @@ def watch() -> None:
     pre_save.connect(_before_save, dispatch_uid="broadcasting.revocation")
     post_save.connect(_after_save, dispatch_uid="broadcasting.revocation")
     # With one: Django would load the rows of every model before it deletes them.
-    post_delete.connect(
-        _after_delete,
-        sender=django_settings.AUTH_USER_MODEL,
-        dispatch_uid="broadcasting.revocation",
-    )
+    for model in _models_of_users():
+        post_delete.connect(_after_delete, sender=model, dispatch_uid="broadcasting.revocation")
+
+
+def _models_of_users() -> list[type[Model]]:
+    """Return the user model and its proxies, in whose own name their rows are deleted."""
+    try:
+        users = get_user_model()._meta.concrete_model
+    except ImproperlyConfigured:  # said by Django itself
+        return []
+    return [model for model in apps.get_models() if model._meta.concrete_model is users]
 
 
 def _logged_out(request: HttpRequest | None, user: Any, **kwargs: object) -> None:

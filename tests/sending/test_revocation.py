@@ -335,6 +335,21 @@ def test_a_user_who_is_deleted_is_disconnected_after_the_commit(told: Told) -> N
     assert told == [(pk, True, None) for pk in ids[:2]]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_by_way_of_a_proxy_is_disconnected(told: Told) -> None:
+    class Member(get_user_model()):  # type: ignore[misc]
+        class Meta:
+            app_label = "testapp"
+            proxy = True
+
+    occasions.watch()  # as when the site starts, which knew of no proxy
+    ids = [str(User.objects.create_user(name).pk) for name in ("ada", "bob", "eve")]
+    Member.objects.get(username="ada").delete()
+    Member.objects.filter(username="bob").delete()
+    User.objects.filter(username="eve").delete()
+    assert told == [(pk, True, None) for pk in ids]
+
+
 def test_rows_that_are_no_users_are_still_deleted_at_one_stroke() -> None:
     """Whoever listens to the deletes of a model makes Django load its rows first."""
     assert not post_delete.has_listeners(Session)
