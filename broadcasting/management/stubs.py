@@ -90,10 +90,12 @@ def write(config: AppConfig, module: str, stub: Stub, *, force: bool) -> Path:
         _put(path, stub, force)
         return path
     path = package / f"{snake(stub.name)}.py"
-    _put(path, stub, force)
     face = package / "__init__.py"
     here = f"{config.name}.{module}.{path.stem}"
-    _save(face, _edited(face, _text(face), {here: [stub.name]}))
+    # Before anything is written: both or none.
+    face_text = _edited(face, _text(face), {here: [stub.name]})
+    _put(path, stub, force)
+    _save(face, face_text)
     return path
 
 
@@ -110,15 +112,21 @@ def _put(path: Path, stub: Stub, force: bool) -> None:
         )
     if not there and source.binds(stub.name):
         raise CommandError(f"{path} uses the name {stub.name} already: choose another one")
+    code = stub.code.replace("\n", source.newline)
     if there:
         old = there[-1]
         first = min([old.lineno, *(decorator.lineno for decorator in old.decorator_list)])
-        lines = text.splitlines(keepends=True)
-        lines[first - 1 : old.end_lineno] = [stub.code]
-        text = "".join(lines)
+        behind = text[source.after_line(old.end_lineno or old.lineno) :]
+        text = text[: source.after_line(first - 1)] + code + behind
     else:
-        text = f"{text.rstrip()}\n\n\n{stub.code}"
-    _save(path, _edited(path, text, stub.imports))
+        text = f"{text.rstrip()}{source.newline * 3}{code}"
+    text = _edited(path, text, stub.imports)
+    try:
+        # More than parsing: a parameter that is there twice is seen here.
+        compile(text, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise CommandError(f"{path} cannot be edited: {error}") from error
+    _save(path, text)
 
 
 def _edited(path: Path, text: str, imports: Mapping[str, list[str]]) -> str:
@@ -141,12 +149,16 @@ def _source(path: Path, text: str) -> Source:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    """Return what is in the file, with its own line ends."""
+    try:
+        return path.read_bytes().decode() if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
 
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode())
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error}") from error
 

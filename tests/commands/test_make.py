@@ -227,3 +227,43 @@ def test_a_file_that_cannot_be_edited_is_left_alone(tmp_path: Path, text: str) -
     with pytest.raises(CommandError, match=r"events\.py cannot be edited"):
         write(config, "events", stub_of("OrderShipped", "shop", None), force=False)
     assert file.read_text() == text
+
+
+def _written(folder: Path, content: bytes) -> bytes:
+    """Return what becomes of ``events.py`` when its class OrderShipped is replaced."""
+    file = folder / "events.py"
+    file.write_bytes(content)
+    config = AppConfig("tests.testapp", import_module("tests.testapp"))
+    config.path = str(folder)
+    write(config, "events", stub_of("OrderShipped", "shop", None), force=True)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("sign", ["\f", "\x1c", "\u2028"])
+def test_a_class_is_replaced_where_python_sees_its_lines(tmp_path: Path, sign: str) -> None:
+    text = f'A = """{sign}"""\n\n\nclass OrderShipped:\n    old = 1\n\n\nB = 2\n'
+    written = _written(tmp_path, text.encode()).decode()
+    assert f'A = """{sign}"""\n\n\nclass OrderShipped(ShouldBroadcast):\n' in written
+    assert "old" not in written
+    assert written.endswith("\n\n\nB = 2\n")
+
+
+def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+    for content in (b"A = 1\r\n", b"A = 1\r\n\r\n\r\nclass OrderShipped: ...\r\n"):
+        written = _written(tmp_path, content)
+        assert written.count(b"\n") == written.count(b"\r\n") > 10
+
+
+def test_a_file_in_another_encoding_is_left_alone(tmp_path: Path) -> None:
+    content = b'# coding: latin-1\nA = "\xe9"\n'
+    with pytest.raises(CommandError, match=r"events\.py cannot be read"):
+        _written(tmp_path, content)
+    assert (tmp_path / "events.py").read_bytes() == content
+
+
+def test_a_package_that_cannot_be_edited_gets_no_module(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events" / "__init__.py").write_text("x = (\n")
+    with pytest.raises(CommandError, match=r"cannot be edited"):
+        _written(tmp_path, b"")
+    assert not (tmp_path / "events" / "order_shipped.py").exists()
