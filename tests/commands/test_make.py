@@ -177,6 +177,15 @@ def test_a_channel_is_written_and_lets_nobody_in(project: Project) -> None:
     project.check(project.channels)
 
 
+def test_the_channel_of_a_user_takes_the_visitor_beside(project: Project) -> None:
+    project.run("make_channel", "UserChannel", "shop", "--model", "auth.User")
+    project.run("make_channel", "UsersChannel", "shop", "--pattern", "users.{user}.{uuid:token}")
+    project.check(project.channels)
+    project.run("check")
+    assert "def join(self, visitor: User, user: User)" in project.channels.read_text()
+    assert "def join(self, visitor: User, user: str, token: UUID)" in project.channels.read_text()
+
+
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
@@ -187,6 +196,9 @@ def test_a_channel_is_written_and_lets_nobody_in(project: Project) -> None:
         (("make_event", "OrderShipped", "shop", "--model", "Ordre"), "No model 'Ordre'"),
         (("make_event", "Channel", "shop"), "uses the name Channel already"),
         (("make_channel", "OrderChannel", "shop", "--pattern", "a.{"), "--pattern"),
+        (("make_channel", "OrderChannel", "shop", "--pattern", 'a"b'), "never matches"),
+        (("make_channel", "OrderChannel", "shop", "--pattern", "a\\b"), "never matches"),
+        (("make_channel", "OrderChannel", "shop", "--pattern", "a.{self}"), "another name"),
     ],
 )
 def test_it_says_what_to_change(project: Project, args: tuple[str, ...], problem: str) -> None:
