@@ -102,9 +102,10 @@ class RedisBackplane(RemoteBackplane):
             socket_timeout=None,
             socket_connect_timeout=self.join_timeout,
             retry=AsyncRetry(NoBackoff(), 0),
-            # The older form of answers, in which what is published looks like all others.
-            protocol=2,
         )
+        # Whatever the URL says, which goes before arguments: bytes, in the older form of answers,
+        # in which what is published looks like all others.
+        pool.connection_kwargs |= {"protocol": 2, "decode_responses": False}
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         return connection
 
