@@ -18,7 +18,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -31,7 +31,8 @@ UNREACHABLE = (RedisError, OSError)
 
 URL_WANTED = (
     "must be the URL of a Redis or Valkey server, as 'redis://localhost:6379/0'; a password's own"
-    " '/', '#', '?' and '@' are written as '%2F', '%23', '%3F' and '%40'"
+    " '/', '#', '?' and '@' are written as '%2F', '%23', '%3F' and '%40', and"
+    " behind a '?' stands what redis-py knows"
 )
 
 
@@ -131,8 +132,9 @@ def is_url(url: object) -> TypeGuard[str]:
         return False
     try:
         parts = urlsplit(url)
-        parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError:  # not handed on: it quotes what it takes for a port
+        # Makes a connection and opens none: what stands behind a "?" is read here only.
+        ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError, RedisError):  # not handed on: they quote what is wrong
         return False
     # Else what is taken for the path of a number that is no port is shown.
     return parts.scheme == "unix" or "@" not in parts.path + parts.fragment

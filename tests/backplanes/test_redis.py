@@ -88,7 +88,25 @@ def test_topics_of_different_applications_are_never_the_same():
     assert len(topics) == 4
 
 
-@pytest.mark.parametrize("url", [None, 6379, "localhost", "http://localhost"])
+@pytest.mark.parametrize("option", ["protocol=3", "decode_responses=True"])
+async def test_what_a_url_says_of_answers_makes_no_node_deaf(valkey: Valkey, option: str):
+    backplane, inbox = RedisBackplane({"url": f"{valkey.url}?{option}"}), Inbox()
+    node = backplane.connect(inbox)
+    await node.join("app", "c")
+    await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c", frame="sync"))
+    await backplane.apublish(Envelope(app_id="app", channel="c", frame="async"))
+    assert [(await inbox.next()).frame for _ in range(2)] == ["sync", "async"]
+    await node.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(None, 6379, "localhost", "http://localhost"),
+        *("redis://localhost?no_such=option", "redis://localhost?ssl_cert_reqs=none"),
+        "rediss://localhost?ssl_cert_reqs=perhaps",
+    ],
+)
 def test_a_wrong_url_is_refused_with_its_place(url):
     with pytest.raises(ImproperlyConfigured, match=r"\['OPTIONS'\]\['url'\]"):
         RedisBackplane({"url": url})
