@@ -176,6 +176,38 @@ async def test_of_several_the_sound_ones_are_sent(receiver: Receiver, colour: st
 
 
 @both
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_one_event_that_a_server_refuses_takes_no_other_with_it(
+    receiver: Receiver, colour: str, status: int
+) -> None:
+    receiver.answer = lambda number, path, webhook_id: status if number in (1, 3) else 200
+    several = [made("a", name=f"n{number}") for number in range(12)]
+    with pytest.raises(NotAllSent) as raised:
+        await send(pusher(receiver.port), colour, *several)
+    [(refused, error)] = raised.value.failures
+    assert refused is several[1]
+    assert isinstance(error, BroadcastRefused)
+    batches = [body["batch"] for body in bodies(receiver, "/apps/shop/batch_events")]
+    assert [len(batch) for batch in batches] == [10, *[1] * 10, 2]
+    assert [event["name"] for batch in batches[1:] for event in batch] == [
+        one.name for one in several
+    ]
+
+
+@both
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_a_server_that_refuses_the_sender_is_not_asked_for_each(
+    receiver: Receiver, colour: str, status: int
+) -> None:
+    receiver.answer = lambda number, path, webhook_id: status
+    several = [made("a"), made("b")]
+    with pytest.raises(NotAllSent) as raised:
+        await send(pusher(receiver.port), colour, *several)
+    assert [broadcast for broadcast, _ in raised.value.failures] == several
+    assert len(receiver.requests) == 1
+
+
+@both
 async def test_the_prefix_of_a_proxy_is_not_signed(receiver: Receiver, colour: str) -> None:
     await send(pusher(receiver.port, path="/ws/"), colour, made("orders"))
     url = urlsplit(receiver.requests[0].path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +12,13 @@ from broadcasting.broadcasters.options import Options
 from broadcasting.broadcasters.pusher import requests
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
-from broadcasting.exceptions import BroadcastingError, NotAllSent, NotSupported, PayloadError
+from broadcasting.exceptions import (
+    BroadcastingError,
+    BroadcastRefused,
+    NotAllSent,
+    NotSupported,
+    PayloadError,
+)
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.encryption import read_master_key, sealed_size
 from broadcasting.protocol.names import MAX_NAME_LENGTH, ChannelKind, kind_of
@@ -24,6 +31,9 @@ MAX_CHANNEL_NAME_AT_PUSHER = 164
 """Characters; servers of its kind, and Pusher's own libraries, take 200."""
 
 TIMEOUT = 5.0
+
+CONTENT_REFUSED = frozenset({400, 413, 422})
+"""Statuses that are about what was sent, not about who sent it."""
 
 
 class PusherBroadcaster(BaseBroadcaster):
@@ -77,21 +87,29 @@ class PusherBroadcaster(BaseBroadcaster):
 
     def broadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
         sound, failures = self._sound(broadcasts)
-        for together, request in requests.batches(self.application, sound):
+        waiting = deque(requests.batches(self.application, sound))
+        while waiting:
+            together = waiting.popleft()
             try:
-                self.client.send(request)
+                self.client.send(requests.batch(together))
             except BroadcastingError as error:
-                failures += [(broadcast, error) for broadcast in together]
+                alone = _each_alone(together, error)
+                waiting.extendleft(reversed(alone))
+                failures += [] if alone else [(broadcast, error) for broadcast, _ in together]
         if failures:
             raise NotAllSent(failures)
 
     async def abroadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
         sound, failures = self._sound(broadcasts)
-        for together, request in requests.batches(self.application, sound):
+        waiting = deque(requests.batches(self.application, sound))
+        while waiting:
+            together = waiting.popleft()
             try:
-                await self.client.asend(request)
+                await self.client.asend(requests.batch(together))
             except BroadcastingError as error:
-                failures += [(broadcast, error) for broadcast in together]
+                alone = _each_alone(together, error)
+                waiting.extendleft(reversed(alone))
+                failures += [] if alone else [(broadcast, error) for broadcast, _ in together]
         if failures:
             raise NotAllSent(failures)
 
@@ -156,6 +174,15 @@ class PusherBroadcaster(BaseBroadcaster):
             else:
                 sound.append(broadcast)
         return sound, failures
+
+
+def _each_alone(together: requests.Events, error: BroadcastingError) -> list[requests.Events]:
+    """Return the events of a batch one by one if that may help; none if not.
+
+    A server refuses a batch whole, for one event of it or as it is too large.
+    """
+    of_content = isinstance(error, BroadcastRefused) and error.status in CONTENT_REFUSED
+    return [[one] for one in together] if of_content and len(together) > 1 else []
 
 
 def base_url(options: Mapping[str, Any]) -> str:

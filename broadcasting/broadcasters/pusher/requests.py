@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from broadcasting.encryption import encrypt
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CHANNELS_AT_ONCE = 100
 EVENTS_AT_ONCE = 10
 """Events in one batch."""
+
+Events: TypeAlias = "list[tuple[Broadcast, dict[str, Any]]]"
+"""Events for one channel each, and whose they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +72,16 @@ def events(application: Application, broadcast: Broadcast) -> Iterator[Request]:
             yield _post("/events", _event(broadcast, data, {"channel": name}))
 
 
-def batches(
-    application: Application, broadcasts: Iterable[Broadcast]
-) -> Iterator[tuple[list[Broadcast], Request]]:
-    """Yield what sends several broadcasts in their order, ten events at once, and what each has."""
+def batches(application: Application, broadcasts: Iterable[Broadcast]) -> Iterator[Events]:
+    """Yield the events of several broadcasts in their order, as many as go at once."""
     waiting = list(_single_events(application, broadcasts))
     for start in range(0, len(waiting), EVENTS_AT_ONCE):
-        together = waiting[start : start + EVENTS_AT_ONCE]
-        request = _post("/batch_events", {"batch": [event for _, event in together]})
-        yield [broadcast for broadcast, _ in together], request
+        yield waiting[start : start + EVENTS_AT_ONCE]
+
+
+def batch(together: Events) -> Request:
+    """Return what sends several events."""
+    return _post("/batch_events", {"batch": [event for _, event in together]})
 
 
 def channels(prefix: str) -> Request:
