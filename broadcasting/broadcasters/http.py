@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import weakref
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
@@ -34,6 +35,7 @@ TOO_MANY_REQUESTS = 429
 
 
 SIGNED = b"auth_signature="
+SIGNATURE = re.compile(r"(auth_signature=)\w+")
 
 
 class _Discreet(logging.Filter):
@@ -149,14 +151,17 @@ class HttpClient(ABC, Generic[Asked]):
         self.outage.succeeded()
         try:
             content = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             content = {}  # some answer "ok", some nothing
         status = response.status_code
         if 200 <= status < 300:
             status = self.said_status(content) or status
         if 200 <= status < 300:
             return content
-        body = response.text[:MAX_BODY]
+        # Not in the charset that it names, which Python may have no text in.
+        text = response.content.decode("utf-8", "replace")
+        # Pages about errors like to say what was asked.
+        body = SIGNATURE.sub(r"\1...", text)[:MAX_BODY]
         problem = f"{self.base_url} answered with {status}: {body}"
         if status >= 500 or status == TOO_MANY_REQUESTS:
             raise BroadcasterUnavailable(problem, status, body)

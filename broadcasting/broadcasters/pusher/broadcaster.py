@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from broadcasting.broadcasters.base import BaseBroadcaster
@@ -13,6 +14,7 @@ from broadcasting.broadcasters.pusher import requests
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
 from broadcasting.exceptions import (
+    BroadcasterUnavailable,
     BroadcastingError,
     BroadcastRefused,
     NotAllSent,
@@ -114,23 +116,37 @@ class PusherBroadcaster(BaseBroadcaster):
             raise NotAllSent(failures)
 
     def channels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
-        return dict(self.client.send(requests.channels(prefix))["channels"])
+        with self._reading():
+            return dict(self.client.send(requests.channels(prefix))["channels"])
 
     async def achannels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
-        return dict((await self.client.asend(requests.channels(prefix)))["channels"])
+        with self._reading():
+            return dict((await self.client.asend(requests.channels(prefix)))["channels"])
 
     def channel(self, name: str) -> dict[str, Any]:
-        return dict(self.client.send(requests.channel(name)))
+        with self._reading():
+            return dict(self.client.send(requests.channel(name)))
 
     async def achannel(self, name: str) -> dict[str, Any]:
-        return dict(await self.client.asend(requests.channel(name)))
+        with self._reading():
+            return dict(await self.client.asend(requests.channel(name)))
 
     def members(self, name: str) -> list[str]:
-        return [str(user["id"]) for user in self.client.send(requests.members(name))["users"]]
+        with self._reading():
+            return _ids(self.client.send(requests.members(name)))
 
     async def amembers(self, name: str) -> list[str]:
-        answer = await self.client.asend(requests.members(name))
-        return [str(user["id"]) for user in answer["users"]]
+        with self._reading():
+            return _ids(await self.client.asend(requests.members(name)))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, ValueError) as error:
+            raise BroadcasterUnavailable(
+                f"{self.client.base_url} answered something else than Pusher's API does"
+            ) from error
 
     def disconnect(
         self, user_id: str, *, reconnect: bool = False, session: str | None = None
@@ -174,6 +190,10 @@ class PusherBroadcaster(BaseBroadcaster):
             else:
                 sound.append(broadcast)
         return sound, failures
+
+
+def _ids(answer: Any) -> list[str]:
+    return [str(user["id"]) for user in answer["users"]]
 
 
 def _each_alone(together: requests.Events, error: BroadcastingError) -> list[requests.Events]:
