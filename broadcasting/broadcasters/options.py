@@ -5,12 +5,16 @@ No value is ever shown, since it may be a secret in the wrong place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 MAX_PORT = 65_535
+
+_HOST = re.compile(r"[^\s/@?#:\[\]\\]+")
 
 
 class OptionError(ImproperlyConfigured):
@@ -72,8 +76,11 @@ class Options:
     def host(self) -> str:
         """Return the option ``host``; empty if it is left out."""
         value = self.text("host").strip()
-        if any(sign in value for sign in "/@?# "):
-            raise self.error("host", "must be a name alone, as 'ws.example.com': no scheme or path")
+        # An address of IPv6 stands in brackets, as in URLs.
+        if value and not (_HOST.fullmatch(value) or _is_ipv6(value)):
+            raise self.error(
+                "host", "must be a name alone, as 'ws.example.com': no scheme, port or path"
+            )
         return value
 
     def port(self, default: int) -> int:
@@ -86,3 +93,11 @@ class Options:
         if not is_number or not 0 < int(text) <= MAX_PORT:
             raise self.error("port", f"must be a number from 1 to {MAX_PORT}")
         return int(text)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text.removeprefix("[").removesuffix("]"))
+    except AddressValueError:
+        return False
+    return text.startswith("[") and text.endswith("]")

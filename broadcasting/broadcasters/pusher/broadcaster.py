@@ -215,7 +215,9 @@ def base_url(options: Mapping[str, Any]) -> str:
 
 def _base_url(read: Options) -> str:
     secure = read.switch("use_tls", True)
-    cluster = read.text("cluster") or "mt1"
+    cluster = read.text("cluster").strip() or "mt1"
+    if not cluster.replace("-", "").isalnum():
+        raise read.error("cluster", "must be its name alone, as 'eu'")
     host = read.host() or f"api-{cluster}.pusher.com"
     port = read.port(443 if secure else 80)
     path = read.text("path").strip("/")
