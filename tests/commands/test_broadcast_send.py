@@ -36,6 +36,7 @@ def test_options_are_those_of_a_dispatch(run: Run) -> None:
     ("args", "options", "problem"),
     [
         (["news", "Told", "{id: 1}"], {}, "not JSON .*single quotes"),
+        (["news", "Told", "[" * 100_000], {}, "not JSON"),
         (["news", "Told", "[1]"], {}, "must be an object"),
         (["news", "Told"], {"via": ["nowhere"]}, "BROADCASTERS has no 'nowhere'; it has: default"),
         (["news!", "Told"], {}, "InvalidChannelName: 'news!' is not"),

@@ -75,7 +75,7 @@ class Command(BaseCommand):
 def _payload(text: str) -> dict[str, Any]:
     try:
         payload = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(
             f"The data is not JSON ({error}). In a shell, put it in single quotes: '{{\"id\": 1}}'"
         ) from error
