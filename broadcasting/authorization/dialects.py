@@ -166,7 +166,7 @@ def find_dialect(via: str | None = None) -> Dialect:
         case "pusher":
             return PusherDialect(find_signer(alias))
         case "socket.io":
-            return SocketIoDialect(broadcaster.options.get("prefix", ""))
+            return SocketIoDialect(broadcaster.options.get("prefix") or "")
         case unknown if unknown in ELSEWHERE:
             made: Dialect = import_string(ELSEWHERE[unknown])(broadcaster)
             return made

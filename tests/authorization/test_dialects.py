@@ -59,6 +59,12 @@ def test_the_prefix_is_no_part_of_a_channels_name(ada: User, client: Client, nam
     assert client.post(NAMED, {"channel_name": name}).json() is True
 
 
+def test_a_prefix_may_be_none(ada: User, client: Client, settings: Any) -> None:
+    redis = {"BACKEND": "redis", "OPTIONS": {"url": "redis://localhost", "prefix": None}}
+    settings.BROADCASTING = {**settings.BROADCASTING, "BROADCASTERS": {"echo": redis}}
+    assert client.post(NAMED, {"channel_name": "private-orders.1"}).json() is True
+
+
 @pytest.mark.parametrize(
     ("name", "status"),
     [
