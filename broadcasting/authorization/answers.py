@@ -205,8 +205,12 @@ def checked_user_id(user: Any) -> str | None:
 
 
 def _checked(user_id: str) -> str:
-    if not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
-        raise Refused(f"a user id must have 1 to {MAX_USER_ID_LENGTH} characters")
+    # What nobody could revoke by its name must not get in either.
+    if not is_user_id(user_id):
+        raise Refused(
+            f"a user id must have 1 to {MAX_USER_ID_LENGTH} characters, none of them a control"
+            " character"
+        )
     return user_id
 
 

@@ -127,7 +127,7 @@ def test_a_members_id_is_a_string_the_dicts_or_else_the_users(own: Any, user_id:
     assert json.loads(answer["channel_data"])["user_id"] == user_id
 
 
-@pytest.mark.parametrize("own", ["", "x" * 129])
+@pytest.mark.parametrize("own", ["", "x" * 129, "a\nb", "\ud800"])
 def test_a_members_id_has_1_to_128_characters(own: str) -> None:
     with pytest.raises(Refused, match="128"):
         sign_presence(OURS, "1.1", "presence-x", User(pk=7), {"id": own})

@@ -95,7 +95,7 @@ def test_what_is_no_id_is_an_error(monkeypatch: pytest.MonkeyPatch, value: Any) 
         UserChannel(HIDDEN)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", ["", "x" * 129])
+@pytest.mark.parametrize("value", ["", "x" * 129, "a\nb", "\ud800"])
 def test_an_id_that_no_server_takes_is_refused(monkeypatch: Any, value: str) -> None:
     monkeypatch.setattr(Hidden, "get_broadcast_id", lambda self: value)
     channel("a")(lambda user: {"name": "x"})
