@@ -44,9 +44,8 @@ class ChannelLayerBackplane(RemoteBackplane):
     )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(retry_delay=options.get("retry_delay", 1.0))
+        super().__init__(options)
         self.alias: str = options.get("alias", DEFAULT_CHANNEL_LAYER)
-        self.join_timeout: float = options.get("join_timeout", 5.0)
         self._making = ForkSafeLock()
 
     @property

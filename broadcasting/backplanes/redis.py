@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.redis_commands import RedisCommands
-from broadcasting.backplanes.remote import Carrier, RemoteBackplane
+from broadcasting.backplanes.remote import Carrier, RemoteBackplane, seconds
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.redis_clients import UNREACHABLE, URL_WANTED, RedisClients, is_url
@@ -50,14 +50,17 @@ class RedisBackplane(RemoteBackplane):
     )
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(retry_delay=options.get("retry_delay", 1.0))
+        super().__init__(options)
+        place = "BROADCASTING['BACKPLANE']['OPTIONS']"
         url = options.get("url")
         if not is_url(url):
-            raise ImproperlyConfigured(f"BROADCASTING['BACKPLANE']['OPTIONS']['url'] {URL_WANTED}")
+            raise ImproperlyConfigured(f"{place}['url'] {URL_WANTED}")
         self.url: str = url
-        self.prefix: str = options.get("prefix", DEFAULT_PREFIX)
-        self.join_timeout: float = options.get("join_timeout", 5.0)
-        self.idle_timeout: float = options.get("idle_timeout", 15.0)
+        prefix = options.get("prefix", DEFAULT_PREFIX)
+        if not isinstance(prefix, str):
+            raise ImproperlyConfigured(f"{place}['prefix'] must be text")
+        self.prefix = prefix
+        self.idle_timeout = seconds(options, "idle_timeout", 15.0)
         self.gaps = 0
         """How often a node of this process lost its subscriptions, and what came meanwhile."""
 

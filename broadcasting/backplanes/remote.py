@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.backplanes.background import background
 from broadcasting.backplanes.base import BaseBackplane
@@ -27,19 +29,32 @@ GRACE = 0.1
 Carrier = Callable[[], Awaitable[object]]
 
 
+def seconds(options: Mapping[str, Any], name: str, default: float) -> float:
+    """Return an option that is a duration. Raises ImproperlyConfigured."""
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise ImproperlyConfigured(
+            f"BROADCASTING['BACKPLANE']['OPTIONS'][{name!r}] must be a number of seconds above 0"
+        )
+    return float(value)
+
+
 class RemoteBackplane(BaseBackplane):
     """Publish within ``PUBLISH_TIMEOUT``, and at once not at all while the server is down."""
 
     crosses_processes = True
 
-    def __init__(self, retry_delay: float) -> None:
-        self.retry_delay = retry_delay
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.retry_delay = seconds(options, "retry_delay", 1.0)
         """Seconds between attempts to reach a server that is away."""
+
+        self.join_timeout = seconds(options, "join_timeout", 5.0)
+        """Seconds that a node waits for a topic before its client is told that it failed."""
 
         self.unreadable = 0
         """Envelopes that this process could not read: another version, or not ours."""
 
-        self._outage = Outage("backplane", probe_seconds=retry_delay)
+        self._outage = Outage("backplane", probe_seconds=self.retry_delay)
         self._node_loop: asyncio.AbstractEventLoop | None = None
 
     @property
