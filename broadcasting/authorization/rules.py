@@ -147,7 +147,9 @@ def make_route(
 
 def model_pattern(model: type[models.Model]) -> str:
     """Return the pattern of a model's own channels, as ``shop.OrderItem.{order_item}``."""
-    return f"{model._meta.label}.{{{_snake(model)}}}"
+    # A proxy has the channels of its rows, see own_name().
+    rows = model._meta.concrete_model or model
+    return f"{rows._meta.label}.{{{_snake(model)}}}"
 
 
 def _snake(model: type[models.Model]) -> str:

@@ -12,12 +12,14 @@ import pytest
 from django.contrib.auth.models import AbstractUser, Group, User
 from django.db import models
 
+from broadcasting import PrivateChannel
 from broadcasting.authorization import channel
 from broadcasting.authorization.binding import make_plan
 from broadcasting.authorization.outcomes import Refused
 from broadcasting.authorization.patterns import compile_pattern
 from broadcasting.authorization.rules import Routes, model_pattern
 from broadcasting.testing.authorization import channel_auth
+from tests.blog.models import Draft
 
 if TYPE_CHECKING:
     from django.contrib.sessions.models import Session
@@ -345,10 +347,20 @@ class TestModels:
         assert [route.text for route in rules] == ["auth.Group.{group}"]
         assert channel_auth(ADA, f"private-auth.Group.{group.pk}").allowed
 
+    def test_a_proxy_decides_about_the_channels_of_its_rows(self, rules: Routes) -> None:
+        [draft] = Draft.objects.bulk_create([Draft(title="Hello")])
+
+        @channel(Draft)
+        def rule(user: User, draft: Draft) -> bool:
+            return type(draft) is Draft
+
+        assert channel_auth(ADA, PrivateChannel(draft).name).allowed
+
 
 def test_a_models_placeholder_is_its_name_in_snake_case() -> None:
     class OrderItem:
         class _meta:  # noqa: N801
             label = "shop.OrderItem"
+            concrete_model = None
 
     assert model_pattern(OrderItem) == "shop.OrderItem.{order_item}"  # type: ignore[arg-type]
