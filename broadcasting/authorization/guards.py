@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from importlib import import_module
-from inspect import isawaitable, isclass, isroutine
+from inspect import isawaitable, isclass, ismethod, isroutine
 from types import NoneType
 from typing import Any
 
@@ -95,7 +95,9 @@ def is_authenticated(user: Any, *, unless_told: bool = True) -> bool:
     """
     if isinstance(user, bool | int | float | str | bytes | NoneType):
         return False
-    return bool(getattr(user, "is_authenticated", unless_told))
+    told = getattr(user, "is_authenticated", unless_told)
+    # A method in older classes, which as such is always true.
+    return bool(told() if ismethod(told) else told)
 
 
 def find_guard(guard: Guard) -> Any:

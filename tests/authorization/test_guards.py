@@ -247,6 +247,18 @@ def test_a_guard_that_cannot_be_called_is_a_mistake(rules: Routes, guard: Any) -
     assert isinstance(decision.error, ImproperlyConfigured)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_is_authenticated_may_be_a_method(rules: Routes, known: bool) -> None:
+    class Visitor:
+        pk = 7
+
+        def is_authenticated(self) -> bool:
+            return known
+
+    channel("a", guards=[lambda request: Visitor()])(lambda user: True)
+    assert authorize(_request(), "private-a", "1.1").allowed is known
+
+
 def test_a_user_that_counts_as_empty_is_a_user(rules: Routes) -> None:
     class Team(list[int]):
         is_authenticated = True
