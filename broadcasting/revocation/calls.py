@@ -20,7 +20,6 @@ from broadcasting.conf import get_settings
 from broadcasting.dispatching.transactions import open_transaction
 from broadcasting.exceptions import (
     AutocommitOff,
-    BroadcastingError,
     InvalidChannelName,
     PublishError,
 )
@@ -110,9 +109,14 @@ def _again_after_commit(act: Callable[[], None]) -> None:
 def _try(act: Callable[[], None]) -> None:
     try:
         act()
-    except BroadcastingError as error:
-        # The transaction is over: whoever called can undo nothing any more.
-        logger.error("Access could not be revoked again after the commit: %s", error)
+    except Exception as error:  # a driver of somebody else's raises what it likes
+        # The transaction is over: whoever called can undo nothing any more, and what others do
+        # after the commit is not to be kept from them.
+        logger.error(
+            "Access could not be revoked again after the commit (%s: %s)",
+            type(error).__name__,
+            error,
+        )
 
 
 @contextlib.contextmanager

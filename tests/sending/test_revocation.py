@@ -148,6 +148,25 @@ def test_in_a_transaction_it_is_said_at_once_and_after_the_commit(told: Told) ->
     assert told == [("1", "private-a")] * 2
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [BackplaneUnavailable("down"), RuntimeError("broken")])
+def test_what_fails_after_the_commit_keeps_nothing_from_others(
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    def fail(*values: Any) -> None:
+        raise error
+
+    with transaction.atomic():
+        broadcasting.revoke(user=1, channel="private-a")
+        transaction.on_commit(lambda: told.append(("another",)))
+        monkeypatch.setattr(Remembering, "revoke", fail)
+    assert told == [("1", "private-a"), ("another",)]
+    assert f"after the commit ({type(error).__name__}: {error})" in caplog.text
+
+
 def test_a_logout_ends_its_own_session(ada: User, told: Told, client: Client) -> None:
     client.force_login(ada)
     key = client.session.session_key
