@@ -67,17 +67,13 @@ def seed() -> None:
 
 def person(demo: DemoUser) -> User:
     """Return the user, made with the demo's password if need be."""
-    user, created = User.objects.get_or_create(
-        username=demo.username,
-        defaults={
-            "first_name": demo.first_name,
-            "last_name": demo.last_name,
-            "email": f"{demo.username}@example.com",
-            "is_staff": demo.username == "admin",
-            "is_superuser": demo.username == "admin",
-        },
+    # With the password at once: one that is set later is a change, which ends connections.
+    return User.objects.filter(username=demo.username).first() or User.objects.create_user(
+        demo.username,
+        f"{demo.username}@example.com",
+        PASSWORD,
+        first_name=demo.first_name,
+        last_name=demo.last_name,
+        is_staff=demo.username == "admin",
+        is_superuser=demo.username == "admin",
     )
-    if created:
-        user.set_password(PASSWORD)
-        user.save()
-    return user

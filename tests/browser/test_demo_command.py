@@ -61,6 +61,11 @@ def site_alone(database: Path, port: int) -> Iterator[str]:
         live.stop(process)
 
 
+def test_the_first_run_complains_of_nothing(uvicorn_demo: Demo) -> None:
+    before_it_serves = uvicorn_demo.log.read_text().partition("Kiln, the example")[0]
+    assert before_it_serves.strip() == ""
+
+
 @pytest.mark.skipif(not shutil.which("openssl"), reason="the printed lines need openssl")
 @pytest.mark.skipif(not shutil.which("curl"), reason="the printed lines need curl")
 def test_the_printed_lines_publish_an_event(uvicorn_demo: Demo) -> None:
