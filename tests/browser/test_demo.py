@@ -101,6 +101,22 @@ def test_a_new_topic_is_seen_in_the_room(visitors: Visitors) -> None:
     expect(room.locator(".talk-head")).to_contain_text(topic)
 
 
+def test_a_longer_topic_hides_no_message(visitors: Visitors) -> None:
+    room = visitors.new(width=390, height=844).sign_in("buyer", "/chat/kiln/")
+    visitor = visitors.new()
+    visitor.sign_in("admin")
+    admin = visitor.open("/admin/chat/room/")
+    room.get_by_label("Message", exact=True).fill("A long story. " * 70)
+    room.get_by_role("button", name="Send").click()
+    expect(room.get_by_text("A long story.").last).to_be_visible()
+    admin.get_by_role("link", name="Kiln talk").click()
+    admin.get_by_label("Topic").fill(topic := "Glazes and clay, " * 5 + uuid4().hex[:6])
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(room.locator(".talk-head")).to_contain_text(topic)
+    below = "pane => pane.scrollHeight - pane.scrollTop - pane.clientHeight"
+    assert room.locator("[data-scroll]").evaluate(below) < 2
+
+
 def test_a_program_says_something_through_the_api(visitors: Visitors) -> None:
     reader = visitors.new()
     reader.sign_in("seller")

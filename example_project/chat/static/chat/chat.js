@@ -22,6 +22,10 @@
     scroller.scrollTop = scroller.scrollHeight;
   }
 
+  function isAtBottom() {
+    return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2;
+  }
+
   function show(message) {
     if (list.querySelector(`[data-id="${message.id}"]`)) return;
     const item = document.getElementById("message-template").content.cloneNode(true).firstElementChild;
@@ -94,8 +98,10 @@
 
   function rename({ name, topic }) {
     const title = document.getElementById("room-title");
+    const follows = isAtBottom();
     title.textContent = name;
     title.nextElementSibling.textContent = topic;
+    if (follows) toBottom(); // a longer topic leaves less room below it
     Kiln.flash(title.parentElement);
   }
 
