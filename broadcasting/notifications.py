@@ -37,6 +37,7 @@ class BroadcastNotification(ShouldBroadcast):
     the notification and its ``type``. Laravel's notifications with the channel ``broadcast``.
     """
 
+    _needs_notify: ClassVar[bool] = True
     broadcast_type: ClassVar[str | None] = None
     """What clients get as ``type``; None: the dotted path of the class."""
 

@@ -125,7 +125,7 @@ class Dispatch(msgspec.Struct, frozen=True):
         return outlet_for(outgoing)
 
     def _decide(self) -> Outgoing:
-        options: EventOptions = type(subject_of(self.event))._broadcasting
+        options = _options_of(self.event)
         others = options.to_others if self.others_only is None else self.others_only
         return Outgoing(
             event=copy_of(self.event),
@@ -192,9 +192,7 @@ def _modified(
     delay: float | None,
 ) -> Dispatch:
     if not isinstance(event, Dispatch):
-        if not isinstance(getattr(type(event), "_broadcasting", None), EventOptions):
-            kind = type(event).__name__  # no more of it: it may hold what must not be logged
-            raise TypeError(f"Only a ShouldBroadcast can be broadcast, not a {kind}")
+        _options_of(event)
         event = Dispatch(event)
     if to_others:
         event = event.to_others()
@@ -208,6 +206,20 @@ def _modified(
         event = event.delay(delay)
     dispatch: Dispatch = event
     return dispatch
+
+
+def _options_of(event: Any) -> EventOptions:
+    """Return what the class of an event says. Raises TypeError for what is none to dispatch."""
+    options = getattr(type(subject_of(event)), "_broadcasting", None)
+    kind = type(event).__name__  # no more of it: it may hold what must not be logged
+    if not isinstance(options, EventOptions):
+        raise TypeError(
+            f"Only a ShouldBroadcast can be broadcast, not a {kind};"
+            " make the event first: OrderShipped(order).dispatch()"
+        )
+    if getattr(event, "_needs_notify", False):
+        raise TypeError(f"{kind} is a notification: send it with notify(user, {kind}(...))")
+    return options
 
 
 def tell_muted(outgoing: Outgoing) -> None:

@@ -460,3 +460,10 @@ class TestModifiers:
             broadcast(wrong)
         with pytest.raises(TypeError, match="Only a ShouldBroadcast"):
             await abroadcast(wrong)
+
+    async def test_a_class_is_not_dispatched_with_arguments(self) -> None:
+        # As one would in Laravel: OrderShipped::dispatch($order).
+        with pytest.raises(TypeError, match=r"not a int; make the event first: \w+\(order\)"):
+            Ticked.dispatch(1)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="make the event first"):
+            await Ticked.adispatch(1)  # type: ignore[arg-type]

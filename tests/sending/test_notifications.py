@@ -16,6 +16,7 @@ from broadcasting import (
     PrivateChannel,
     anotify,
     anotify_on,
+    broadcast,
     notify,
     notify_on,
 )
@@ -276,3 +277,14 @@ def test_mistakes_are_told(broadcasts: FakeBroadcasts) -> None:
         notify(user(), Ticked(1))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"Wrong\.to_broadcast\(\) returned a int"):
         notify(user(), Wrong(1))
+
+
+async def test_one_that_is_dispatched_as_an_event_says_how_it_is_sent(
+    broadcasts: FakeBroadcasts,
+) -> None:
+    with pytest.raises(TypeError, match=r"Paid is a notification: .* notify\(user, Paid\("):
+        Paid(5).dispatch()
+    with pytest.raises(TypeError, match="is a notification"):
+        await Paid(5).to_others().adispatch()
+    with pytest.raises(TypeError, match="is a notification"):
+        broadcast(Paid(5))
