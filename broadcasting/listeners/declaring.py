@@ -206,12 +206,14 @@ def _inferred(handler: Any, subclasses: bool) -> tuple[type, ...]:
         parameters = [*inspect.signature(called).parameters.values()]
         if inspect.isclass(handler) or _is_method(called):
             del parameters[:1]
+        if not parameters:
+            raise TypeError("it has no parameter for an event")
         annotation = parameters[0].annotation
         if isinstance(annotation, str):
             # Only this one: the others may name what is imported for type checkers alone.
             stub = types.SimpleNamespace(__annotations__={"event": annotation})
             annotation = get_type_hints(stub, getattr(called, "__globals__", {}))["event"]
-    except (IndexError, NameError, TypeError, ValueError) as error:
+    except (NameError, TypeError, ValueError) as error:
         raise TypeError(f"{name}: what it listens to cannot be seen ({error}); {cure}") from error
     if annotation is inspect.Parameter.empty:
         raise TypeError(f"{name}: its first parameter has no annotation; {cure}")

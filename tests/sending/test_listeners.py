@@ -246,6 +246,9 @@ def no_annotation(event, *rest: int): ...
 def no_event(event: int) -> None: ...
 
 
+def no_parameter() -> None: ...
+
+
 def unknown(event: Nothing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -254,6 +257,7 @@ def unknown(event: Nothing) -> None: ...  # type: ignore[name-defined]  # noqa: 
     [
         (lambda: listen(no_annotation), "no annotation; name the event"),
         (lambda: listen(no_event), "int'> is not an event class"),
+        (lambda: listen(no_parameter), "no parameter for an event"),
         (lambda: listen(unknown), "Nothing"),
         (lambda: listen(int), "add subclasses=True"),
         (lambda: listen(broadcasting.ShouldBroadcast), "add subclasses=True"),
