@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -144,6 +145,13 @@ def test_javascript_compiles(block: Block):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installation_page_knows_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "howto" / "install.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(told) == sorted(project["optional-dependencies"])
 
 
 def test_every_relative_link_of_the_readme_leads_somewhere():
