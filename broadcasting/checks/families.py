@@ -41,8 +41,8 @@ def check_families(app_configs: object = None, **kwargs: object) -> list[CheckMe
             CheckWarning(
                 "Events cross processes, but the registry does not: who is in a presence"
                 " channel, and how many are in any channel, is known per server process.",
-                hint="Hold all sockets in one server process, or use a registry that crosses"
-                " processes in BROADCASTING['REGISTRY'].",
+                hint="All is well while one server process holds all sockets: silence this check"
+                " then. No registry of this version crosses processes.",
                 id="broadcasting.W018",
             )
         )
