@@ -28,6 +28,7 @@ from django.urls import include, path
 
 from broadcasting import conf, testing
 from broadcasting.authorization import finders, resolver, routes
+from broadcasting.authorization.lists import register_lists
 from broadcasting.client_events import handlers
 from broadcasting.listeners import listeners
 from tests.testapp.models import Order
@@ -112,6 +113,7 @@ def test_the_python_of_a_page_runs(doc: Path, shop: dict[str, Any]):
             if not block.run:
                 continue
             exec(code, module.__dict__)  # noqa: S102 - our own documentation
+            register_lists([module])
             written = module.__dict__.pop("BROADCASTING", None)
             if written is not None:
                 with override_settings(BROADCASTING=written):
