@@ -202,6 +202,12 @@ def _refuse_unknown(name: str, kind: ChannelKind) -> NoReturn:
             " of an installed app, or beside the root URLconf"
             f" ({getattr(django_settings, 'ROOT_URLCONF', None)})"
         )
+    beginning = kind_of(name).value
+    if beginning:
+        raise Refused(
+            f"no rule matches {name!r}; leave out {beginning!r}: Echo and the channel classes write"
+            " themselves what a name begins with"
+        )
     near = get_close_matches(name, patterns, 3, 0.4) or patterns[:3]
     raise Refused(f"no rule matches {name!r}; the nearest are {', '.join(near)}")
 

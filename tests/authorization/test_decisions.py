@@ -267,6 +267,12 @@ def test_the_nearest_patterns_are_named_when_none_matches(rules: Routes) -> None
     assert decision.reason == "no rule matches 'order.1'; the nearest are orders.{order}"
 
 
+@pytest.mark.parametrize("channel", ["private-private-orders.1", "presence-private-orders.1"])
+def test_a_prefix_too_many_is_told(rules: Routes, channel: str) -> None:
+    _rule("orders.{order}", True)
+    assert "leave out 'private-': Echo" in _ask(channel).reason
+
+
 def test_public_channels_are_not_signed(rules: Routes) -> None:
     calls = _rule("orders.{a}", True)
     for name in ("orders.1", "public-orders.1", "privateorders.1"):
