@@ -11,6 +11,7 @@ from broadcasting.broadcasts import Broadcast
 from broadcasting.channels import Channel, from_wire
 from broadcasting.dispatching.outgoing import Outgoing
 from broadcasting.dispatching.rendering import name_of, queue_of
+from broadcasting.notifications import ECHO_NOTIFICATION_EVENT
 from broadcasting.queues import get_queue
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Record:
     def __str__(self) -> str:
         channels = ", ".join(map(str, self.channels))
         others = f", except to {self.except_socket}" if self.except_socket else ""
-        return f"{self.name} on {channels} ({_route(self.broadcaster, self.queue)}{others})"
+        called = _called(self.name, self.event)
+        return f"{called} on {channels} ({_route(self.broadcaster, self.queue)}{others})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class Pending:
     """The alias of the database whose transaction is open."""
 
     def __str__(self) -> str:
-        return f"{self.name} ({_route(self.broadcaster, self.queue)}, database {self.using})"
+        called = _called(self.name, self.event)
+        return f"{called} ({_route(self.broadcaster, self.queue)}, database {self.using})"
 
 
 def record_of(outgoing: Outgoing, broadcast: Broadcast, *, is_here: bool = False) -> Record:
@@ -99,6 +102,11 @@ def _queue(outgoing: Outgoing) -> str | None:
     if outgoing.options.now:
         return None
     return queue_of(outgoing) or get_queue().default_name
+
+
+def _called(name: str, event: ShouldBroadcast | None) -> str:
+    # All notifications have that one name, so it tells nobody which one was sent.
+    return type(event).__name__ if name == ECHO_NOTIFICATION_EVENT else name
 
 
 def _route(broadcaster: str, queue: str | None) -> str:

@@ -288,3 +288,14 @@ async def test_one_that_is_dispatched_as_an_event_says_how_it_is_sent(
         await Paid(5).to_others().adispatch()
     with pytest.raises(TypeError, match="is a notification"):
         broadcast(Paid(5))
+
+
+@pytest.mark.django_db
+def test_a_failed_claim_tells_which_one_was_sent(broadcasts: FakeBroadcasts) -> None:
+    notify(user(), Paid(5))
+    with pytest.raises(AssertionError, match=r"Sent:\n  Paid on private-auth\.User\.\d"):
+        broadcasts.assert_broadcast(OrderReady)
+    with transaction.atomic():
+        notify(user(), Paid(6))
+        with pytest.raises(AssertionError, match=r"Paid \(via default"):
+            broadcasts.assert_nothing_broadcast()
