@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,9 @@ def test_what_is_listened_to_is_listed_whatever_it_is(run: Run) -> None:
 def test_events_of_rows_say_their_name_themselves(run: Run) -> None:
     (entry,) = json.loads(run("event_list", event="models.Post.", json=True))
     assert (entry["event"], entry["name"]) == ("tests.blog.models.Post.BroadcastEvent", None)
+    lines = Path("tests/blog/models.py").read_text().splitlines()
+    assert entry["file"] == "tests/blog/models.py"
+    assert lines[entry["line"] - 1].startswith("class Post(")
 
 
 def test_paragraphs_for_a_person(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

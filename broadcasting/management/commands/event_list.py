@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand
 
 from broadcasting.checks.events import event_classes
@@ -53,7 +54,7 @@ def every_event() -> Iterator[type]:
 
 def entry_of(event: type) -> dict[str, Any]:
     """Return what is to be known of an event, as JSON data."""
-    file, line = place_of(event)
+    file, line = place_of(_written_as(event))
     # What is listened to with its subclasses need be no event itself.
     sent = issubclass(event, ShouldBroadcast)
     options: EventOptions = getattr(event, "_broadcasting", EventOptions())
@@ -82,6 +83,12 @@ def row_of(entry: dict[str, Any]) -> dict[str, str]:
         "listeners": ", ".join(heard),
         "where": written(entry["file"], entry["line"]),
     }
+
+
+def _written_as(event: type) -> type:
+    """Return the class that somebody wrote: for the event of a model the model."""
+    models = (m for m in apps.get_models() if vars(m).get("BroadcastEvent") is event)
+    return next(models, event)
 
 
 def _name_of(event: type[ShouldBroadcast]) -> str | None:
