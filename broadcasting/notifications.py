@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from django.db.models import Model
 
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.channels import (
     Channel,
     PrivateChannel,
@@ -20,6 +21,7 @@ from broadcasting.channels import (
     as_channels,
 )
 from broadcasting.dispatching import Dispatch
+from broadcasting.dispatching.dispatch import Via
 from broadcasting.dispatching.models import database_of
 from broadcasting.events import ShouldBroadcast, attributes_of, payload_of
 from broadcasting.job_middleware import Middleware
@@ -126,7 +128,7 @@ def notify(
     notification: BroadcastNotification,
     *,
     to_others: bool = False,
-    via: str | Iterable[str] | None = None,
+    via: Via | None = None,
     queue: str | None = None,
     now: bool = False,
 ) -> None:
@@ -146,7 +148,7 @@ async def anotify(
     notification: BroadcastNotification,
     *,
     to_others: bool = False,
-    via: str | Iterable[str] | None = None,
+    via: Via | None = None,
     queue: str | None = None,
     now: bool = False,
 ) -> None:
@@ -187,14 +189,14 @@ def _dispatch(notifiable: Any, notification: object, on: tuple[Channel, ...] | N
 def _modified(
     dispatch: Dispatch,
     to_others: bool,
-    via: str | Iterable[str] | None,
+    via: Via | None,
     queue: str | None,
     now: bool,
 ) -> Dispatch:
     if to_others:
         dispatch = dispatch.to_others()
     if via is not None:
-        dispatch = dispatch.via(*([via] if isinstance(via, str) else via))
+        dispatch = dispatch.via(*([via] if isinstance(via, str | BaseBroadcaster) else via))
     if queue is not None:
         dispatch = dispatch.on_queue(queue)
     return dispatch.now() if now else dispatch

@@ -20,6 +20,7 @@ from broadcasting import (
     notify,
     notify_on,
 )
+from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.job_middleware import EventJob, Middleware, Next
 from broadcasting.middleware import SocketIdMiddleware
@@ -299,3 +300,24 @@ def test_a_failed_claim_tells_which_one_was_sent(broadcasts: FakeBroadcasts) -> 
         notify(user(), Paid(6))
         with pytest.raises(AssertionError, match=r"Paid \(via default"):
             broadcasts.assert_nothing_broadcast()
+
+
+class Kept(BaseBroadcaster):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.sent: list[Broadcast] = []
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        self.sent.append(broadcast)
+
+    async def abroadcast(self, broadcast: Broadcast) -> None:
+        self.sent.append(broadcast)
+
+
+async def test_one_goes_through_a_broadcaster_that_was_built(outbox: list[Broadcast]) -> None:
+    theirs = Kept()
+    notify(user(), OrderReady(Order(pk=3)), via=theirs)
+    await anotify(user(), Paid(6), via=["locmem", theirs])
+    assert (len(theirs.sent), len(outbox)) == (2, 1)
