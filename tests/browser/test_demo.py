@@ -286,6 +286,7 @@ def test_it_works_without_scripts(chromium: Browser, uvicorn_demo: Demo) -> None
     page = context.new_page()
     page.goto(uvicorn_demo.url + "/login/")
     page.get_by_role("button", name="buyer").click()
+    page.wait_for_url("**/orders/")
     before = page.locator("[data-order]").count()
     page.get_by_role("button", name="Order it").click()
     expect(page.locator("[data-order]")).to_have_count(before + 1)
