@@ -88,10 +88,12 @@ class RealOutlet(Outlet):
         return render(outgoing) if here else pack(outgoing)
 
     def wait(self, outgoing: Outgoing, connection: BaseDatabaseWrapper) -> None:
+        # Not only at the commit, when its rows are saved.
+        check_delay(outgoing)
         wait_for_commit(partial(self.complete, outgoing), connection)
 
     def hand_on(self, batch: Batch) -> None:
-        check_delay(batch)
+        check_delay(batch.outgoing)
         together, rescue = current_block(), batch.outgoing.rescue
         if together is not None and together.take(batch):
             tell(batch, batch.refused)
@@ -109,7 +111,7 @@ class RealOutlet(Outlet):
                 settle(errors, rescue=rescue)
 
     async def ahand_on(self, batch: Batch) -> None:
-        check_delay(batch)
+        check_delay(batch.outgoing)
         together = current_block()
         taken = together is not None and together.take(batch)
         errors = [*batch.refused, *([] if taken else await apush_each(batch))]

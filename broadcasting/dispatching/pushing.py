@@ -18,7 +18,7 @@ from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.jobs import Job, is_locked, jobs_of
 from broadcasting.dispatching.locks import AT_WORK, LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.options import is_paced
-from broadcasting.dispatching.outgoing import Batch, has_middleware
+from broadcasting.dispatching.outgoing import Batch, Outgoing, has_middleware
 from broadcasting.dispatching.timer import timer
 from broadcasting.exceptions import JobSkipped
 from broadcasting.job_middleware import EventJob, through
@@ -165,18 +165,18 @@ def _push_in_middleware(batch: Batch, job: Job) -> None:
         tell_skipped(outgoing.label, outgoing.id, str(skipped))
 
 
-def check_delay(batch: Batch) -> None:
-    """Raise ValueError or ImproperlyConfigured if ``batch`` is to wait, and cannot."""
-    options = batch.outgoing.options
+def check_delay(outgoing: Outgoing) -> None:
+    """Raise ValueError or ImproperlyConfigured if an event is to wait, and cannot."""
+    options = outgoing.options
     if not options.delay:
         return
     if is_paced(options):
-        raise ValueError(f"{batch.outgoing.label}: debounce and throttle say when, delay() cannot")
+        raise ValueError(f"{outgoing.label}: debounce and throttle say when, delay() cannot")
     if options.now:
-        raise ValueError(f"{batch.outgoing.label}: now() does not wait, so delay() cannot be kept")
+        raise ValueError(f"{outgoing.label}: now() does not wait, so delay() cannot be kept")
     if not get_queue().supports_delay:
         raise ImproperlyConfigured(
-            f"{batch.outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
+            f"{outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
             f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a worker."
         )
 

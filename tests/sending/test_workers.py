@@ -295,6 +295,14 @@ class TestDelays:
         with pytest.raises(ValueError, match="delay"):
             Later().now().delay(3).dispatch()
 
+    @pytest.mark.django_db(transaction=True)
+    def test_what_cannot_wait_says_so_before_the_commit(self) -> None:
+        with transaction.atomic():
+            with pytest.raises(ImproperlyConfigured, match="delay"):
+                Later().dispatch()
+            with pytest.raises(ValueError, match="delay"):
+                Later().now().delay(3).dispatch()
+
     def test_a_dead_queue_is_a_failure_too(self, queue: None, monkeypatch) -> None:
         def refuse(*args: Any) -> None:
             raise PublishError("full")
