@@ -122,6 +122,8 @@ def _conflict(options: EventOptions) -> str | None:
         return "debounce and throttle cannot be combined"
     if is_paced(options) and (options.unique or options.delay):
         return "debounce and throttle cannot be combined with unique or delay"
+    if options.now and options.delay:
+        return "now does not wait, so delay cannot be kept"
     return None
 
 

@@ -436,6 +436,7 @@ def test_a_fake_that_ends_tells_of_all() -> None:
         ({"debounce": 1, "throttle": 1}, "debounce and throttle cannot be combined"),
         ({"debounce": 1, "unique": True}, "cannot be combined with unique or delay"),
         ({"throttle": 1, "delay": 1}, "cannot be combined with unique or delay"),
+        ({"now": True, "delay": 1}, "now does not wait"),
         ({"debounce": -1}, "must be a number of seconds"),
         ({"max_wait": "1"}, "must be a number of seconds, or None"),
     ],
