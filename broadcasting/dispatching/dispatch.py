@@ -16,7 +16,7 @@ from broadcasting.dispatching.bridge import loop_is_running, submit_to_waiting_t
 from broadcasting.dispatching.failures import logger
 from broadcasting.dispatching.models import database_of, keys_of
 from broadcasting.dispatching.muting import is_muted
-from broadcasting.dispatching.options import EventOptions, checked_seconds
+from broadcasting.dispatching.options import EventOptions, said_in_call
 from broadcasting.dispatching.outgoing import Batch, Outgoing, copy_of, subject_of
 from broadcasting.dispatching.outlet import Outlet, outlet_for
 from broadcasting.dispatching.transactions import open_transaction
@@ -81,14 +81,14 @@ class Dispatch(msgspec.Struct, frozen=True):
 
         Raises TypeError for what is no number of seconds.
         """
-        return replace(self, wait=checked_seconds("delay()", seconds))
+        return replace(self, wait=said_in_call("delay", seconds))
 
     def expires(self, seconds: float) -> Dispatch:
         """Drop its job if it is still waiting ``seconds`` after it was due.
 
         Raises TypeError for what is no number of seconds.
         """
-        return replace(self, patience=checked_seconds("expires()", seconds))
+        return replace(self, patience=said_in_call("expires", seconds))
 
     def now(self) -> Dispatch:
         """Send in this process, without the queue (still after the commit)."""

@@ -127,12 +127,13 @@ def _conflict(options: EventOptions) -> str | None:
     return None
 
 
-def checked_seconds(said: str, value: Any) -> float:
-    """Return ``value``, which stands in the call ``said``. Raises TypeError."""
+def said_in_call(name: str, value: Any) -> Any:
+    """Return ``value`` of the modifier ``name``, an option too. Raises TypeError."""
+    parse, expected = _PARSERS[name]
     try:
-        return _seconds(value)
-    except TypeError:
-        raise TypeError(f"{said} takes a number of seconds, not {value!r}") from None
+        return parse(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}() takes {expected}, not {value!r}") from None
 
 
 def _options(cls: type, meta: type) -> dict[str, Any]:
@@ -263,7 +264,7 @@ _PARSERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "queue": _text,
     "tries": (_count, "a whole number above 0"),
     "backoff": (_waits, "seconds, or a list of seconds"),
-    "expires": (_seconds, "a number of seconds"),
+    "expires": (_above_zero, "seconds above 0"),
     "delay": (_seconds, "a number of seconds"),
     "timeout": (_seconds_or_none, "a number of seconds, or None"),
     "render": (_one_of("commit", "worker"), '"commit" or "worker"'),

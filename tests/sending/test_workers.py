@@ -282,8 +282,12 @@ class TestDelays:
     @pytest.mark.parametrize("wrong", [timedelta(seconds=5), "5", -1, float("nan"), True, None])
     @pytest.mark.parametrize("modifier", ["delay", "expires"])
     def test_only_seconds_are_taken(self, modifier: str, wrong: Any) -> None:
-        with pytest.raises(TypeError, match=rf"{modifier}\(\) takes a number of seconds"):
+        with pytest.raises(TypeError, match=rf"{modifier}\(\) takes .*seconds"):
             getattr(Later(), modifier)(wrong)
+
+    def test_what_expires_at_once_is_never_sent(self) -> None:
+        with pytest.raises(TypeError, match=r"expires\(\) takes seconds above 0"):
+            Later().expires(0)
 
     def test_a_queue_that_cannot_wait_says_so(self) -> None:
         with pytest.raises(ImproperlyConfigured, match=r"'sync'\. Use 'celery'"):
