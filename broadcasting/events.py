@@ -271,9 +271,7 @@ def payload_of(event: Any) -> Mapping[Any, Any]:
     return {
         name: value
         for name, value in vars(event).items()
-        if not name.startswith("_")
-        and name not in hidden
-        and not isinstance(getattr(cls, name, None), _CACHED)
+        if not name.startswith("_") and name not in hidden and not is_cached(cls, name)
     }
 
 
@@ -290,7 +288,11 @@ def _hidden(cls: type) -> set[str]:
     return {name for name, is_so in shown.items() if not is_so}
 
 
-# Properties, though what they once returned is kept among the attributes.
+def is_cached(cls: type, name: str) -> bool:
+    """Whether an attribute is a property, though what that once returned is kept."""
+    return isinstance(getattr(cls, name, None), _CACHED)
+
+
 _CACHED = (functools.cached_property, django_cached_property)
 
 

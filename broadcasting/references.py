@@ -25,7 +25,7 @@ from django.db.models.query import QuerySet
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
-from broadcasting.events import ShouldBroadcast
+from broadcasting.events import ShouldBroadcast, is_cached
 from broadcasting.exceptions import MissingModel, PayloadError
 from broadcasting.shown import is_pydantic
 
@@ -105,7 +105,8 @@ def _state(event: ShouldBroadcast) -> dict[str, Any]:
         return {name: getattr(event, name) for name in event.__struct_fields__}
     slots = (name for parent in cls.__mro__ for name in _slots(parent))
     held = {name: getattr(event, name) for name in slots if hasattr(event, name)}
-    return held | {k: v for k, v in vars(event).items() if not k.startswith("__")}
+    kept = vars(event).items()
+    return held | {k: v for k, v in kept if not k.startswith("__") and not is_cached(cls, k)}
 
 
 def _slots(cls: type) -> tuple[str, ...]:

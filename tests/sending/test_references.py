@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import json
 import uuid
 from typing import Any
@@ -56,6 +57,17 @@ class Everything(ShouldBroadcast):
 class Written(ShouldBroadcast):
     def __init__(self, n: int) -> None:
         self.twice = 2 * n
+
+    def broadcast_on(self) -> str:
+        return "news"
+
+
+class Remembering(ShouldBroadcast):
+    n: int
+
+    @functools.cached_property
+    def helper(self) -> Local:
+        return Local()
 
     def broadcast_on(self) -> str:
         return "news"
@@ -179,6 +191,12 @@ class Local:
 def test_what_cannot_travel_is_refused_with_its_place() -> None:
     with pytest.raises(PayloadError, match=r"^event\.value\.a\[1\]: a Local cannot travel"):
         pack(Everything({"a": [1, Local()]}))
+
+
+def test_what_a_property_once_returned_stays_here() -> None:
+    event = Remembering(4)
+    assert event.helper is event.helper
+    assert travelled(event).n == 4
 
 
 def test_a_class_that_nobody_would_find_is_refused() -> None:
