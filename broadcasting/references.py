@@ -116,7 +116,7 @@ def _slots(cls: type) -> tuple[str, ...]:
 
 
 def _made(cls: Any, values: dict[str, Any]) -> Any:
-    if issubclass(cls, msgspec.Struct):
+    if issubclass(cls, msgspec.Struct) or _is_named(cls):
         return cls(**values)
     if hasattr(cls, "model_construct"):
         return cls.model_construct(**values)
@@ -155,6 +155,8 @@ def _container(value: Any, path: str, depth: int) -> Any:
             [_packed(k, path, depth), _packed(v, f"{path}.{k}", depth)] for k, v in value.items()
         ]
         return {"$pairs": pairs}
+    if _is_named(type(value)):
+        return {"$object": _name(type(value)), "values": _packed(value._asdict(), path, depth)}
     if isinstance(value, list | tuple | set | frozenset):
         items = [_packed(item, f"{path}[{n}]", depth) for n, item in enumerate(value)]
         kind = next(k for k, cls in _COLLECTIONS.items() if isinstance(value, cls))
@@ -206,9 +208,13 @@ def _unpacked(value: Any) -> Any:
 def _declared(name: str) -> type:
     cls: type = find_class(name, object)
     is_declared = dataclasses.is_dataclass(cls) or hasattr(cls, "__struct_fields__")
-    if not (is_declared or is_pydantic(cls) or issubclass(cls, ShouldBroadcast)):
+    if not (is_declared or _is_named(cls) or is_pydantic(cls) or issubclass(cls, ShouldBroadcast)):
         raise PayloadError("event", f"{name!r} declares no attributes")
     return cls
+
+
+def _is_named(cls: type) -> bool:
+    return issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
 def _hashable(key: Any) -> Any:

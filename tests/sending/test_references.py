@@ -7,7 +7,7 @@ import enum
 import functools
 import json
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pydantic
@@ -39,6 +39,11 @@ class Line:
 
 class Point(msgspec.Struct):
     x: int
+
+
+class Place(NamedTuple):
+    row: int
+    seat: str
 
 
 class Person(pydantic.BaseModel):
@@ -98,7 +103,7 @@ def travelled(event: ShouldBroadcast) -> Any:
         datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC),
         datetime.datetime(2026, 1, 2),
         datetime.date(2026, 1, 2), datetime.time(1, 2, 3), datetime.timedelta(days=-1, seconds=5),
-        decimal.Decimal("1.50"), uuid.UUID(int=5), Colour.RED, Size.SMALL, Point(3),
+        decimal.Decimal("1.50"), uuid.UUID(int=5), Colour.RED, Size.SMALL, Point(3), Place(1, "a"),
         Person(name="Ada", born=datetime.date(1815, 12, 10)),
     ],
 )  # fmt: skip
