@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from inspect import iscoroutinefunction
 from typing import Final, NoReturn
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.backends.base import BaseCache
 
 from broadcasting.exceptions import JobReleased, JobSkipped
+from broadcasting.wording import name_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,13 @@ Middleware = Callable[[EventJob, Next], None]
 
 
 def through(middleware: Iterable[Middleware], work: Next) -> Next:
-    """Return ``work`` with ``middleware`` around it, the first one outermost."""
+    """Return ``work`` with ``middleware`` around it, the first one outermost.
+
+    Raises TypeError for one that is async: nobody would await it, and the job would be lost.
+    """
     for one in reversed([*middleware]):
+        if iscoroutinefunction(one) or iscoroutinefunction(type(one).__call__):
+            raise TypeError(f"Job middleware may not be async: {name_of(one)}")
         work = _around(one, work)
     return work
 

@@ -88,6 +88,8 @@ def listen(
         return listen()(events[0])
     for event in events:
         _check_event(event, subclasses)
+    if inspect.iscoroutinefunction(when):
+        raise TypeError("listen(): when= may not be async; ask in the listener")
     options = _options(queue, queued, delay, tries, backoff, timeout)
     waits = options["queued"] if after_commit is None else after_commit
 

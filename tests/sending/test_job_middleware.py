@@ -21,6 +21,7 @@ from broadcasting.job_middleware import (
     Skip,
     ThrottlesExceptions,
     WithoutOverlapping,
+    through,
 )
 from broadcasting.queues import run
 from broadcasting.signals import broadcast_failed, broadcast_skipped
@@ -275,6 +276,21 @@ def test_a_cache_that_keeps_nothing_holds_nothing_back(settings: Any) -> None:
         assert done(WithoutOverlapping("key"))
         with pytest.raises(BackplaneUnavailable):
             ThrottlesExceptions("key", 1, 60)(JOB, fail)
+
+
+async def waiting(job: EventJob, next_: Any) -> None:
+    next_(job)
+
+
+class Waiting:
+    async def __call__(self, job: EventJob, next_: Any) -> None:
+        next_(job)
+
+
+@pytest.mark.parametrize("middleware", [waiting, Waiting()])
+def test_one_that_nobody_would_await_is_refused(middleware: Any) -> None:
+    with pytest.raises(TypeError, match=r"may not be async: .*\.[wW]aiting"):
+        through([middleware], print)
 
 
 def test_conditions() -> None:

@@ -206,6 +206,14 @@ def test_who_is_forgotten_is_not_called(broadcasts: FakeBroadcasts) -> None:
     assert has_listeners(TickedTwice)
 
 
+def test_nobody_would_await_when() -> None:
+    async def when(event: Ticked) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match="when= may not be async"):
+        listen(Ticked, when=when)
+
+
 def test_when_is_asked(broadcasts: FakeBroadcasts) -> None:
     listen(Ticked, when=lambda event: event.number > 1)(note)
     Ticked(1).dispatch()
