@@ -183,6 +183,15 @@ async def test_without_a_worker_it_stands_around_all_the_same(
     assert len(outbox) == 2
 
 
+def test_without_a_worker_nothing_can_be_put_back(configure: Any, outbox: list[Broadcast]) -> None:
+    configure(QUEUE={"BACKEND": "sync"})
+    Wrapped.around[:] = [RateLimited("key", "1/d")]
+    Wrapped(7).dispatch()
+    with hearing(broadcast_failed) as told, pytest.raises(JobReleased):
+        Wrapped(8).dispatch()
+    assert len(outbox) == len(told) == 1
+
+
 def test_one_that_does_not_go_on_drops_the_job(outbox: list[Broadcast]) -> None:
     Wrapped.around[:] = [Skip.when(lambda: True)]
     Wrapped(7).dispatch()
