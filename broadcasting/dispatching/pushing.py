@@ -177,7 +177,7 @@ def check_delay(outgoing: Outgoing) -> None:
     if not get_queue().supports_delay:
         raise ImproperlyConfigured(
             f"{outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
-            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a worker."
+            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a backend that can."
         )
 
 

@@ -60,7 +60,7 @@ def _options(listener: Listener) -> JobOptions:
     if listener.delay and not get_queue().supports_delay:
         raise ImproperlyConfigured(
             f"{listener.name}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
-            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a worker."
+            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a backend that can."
         )
     return JobOptions(
         queue=listener.queue,

@@ -74,7 +74,7 @@ class BaseQueue(ABC):
     runs_at_once: ClassVar[bool] = False
     """Whether push() does nothing but run the job, so that nobody need write its payload out."""
 
-    supports_delay: ClassVar[bool] = False
+    supports_delay: bool = False
     """Whether jobs may be due later."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ class CeleryQueue(BaseQueue):
     """One message for each job, on the broker of the project's Celery application."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"queue", "expires"})
-    supports_delay: ClassVar[bool] = True
+    supports_delay = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)

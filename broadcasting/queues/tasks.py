@@ -124,16 +124,15 @@ class TasksQueue(BaseQueue):
     """Enqueue every job as one task, ``broadcasting.queues.tasks.run_job``."""
 
     known_options: ClassVar[frozenset[str] | None] = frozenset({"backend", "queue", "expires"})
-    supports_delay: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self.alias = backend_alias()
         self.default_name = default_queue(self.alias)
         immediate = import_module(f"{framework.__name__}.backends.immediate")
-        self.leaves_process = not isinstance(
-            framework.task_backends[self.alias], immediate.ImmediateBackend
-        )
+        backend = framework.task_backends[self.alias]
+        self.leaves_process = not isinstance(backend, immediate.ImmediateBackend)
+        self.supports_delay = backend.supports_defer
 
     def push(self, job: str, payload: Payload, options: JobOptions) -> None:
         task = self._task(options)
@@ -152,7 +151,7 @@ class TasksQueue(BaseQueue):
         _check(result)
 
     def _task(self, options: JobOptions) -> Any:
-        # Raises Django's InvalidTask for what the backend does not have: a queue, or delays.
+        # Raises Django's InvalidTask for a queue that the backend does not have.
         task = run_job.using(backend=self.alias, queue_name=options.queue or self.default_name)
         if not options.delay:
             return task

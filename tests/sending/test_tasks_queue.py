@@ -8,17 +8,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.broadcasts import Broadcast
+from broadcasting.dispatching import flush
 from broadcasting.exceptions import BackplaneUnavailable, PublishError, QueueUnavailable
 from broadcasting.queues import JobOptions, get_queue, register
 from broadcasting.queues.tasks import TasksQueue, framework, run_job
+from broadcasting.signals import broadcast_skipped
+from tests.sending.test_workers import hearing
 from tests.testapp.events import OrderCancelled, Ticked
 from tests.testapp.models import Order
 
 NAME = framework.__name__
 DUMMY = f"{NAME}.backends.dummy.DummyBackend"
 IMMEDIATE = f"{NAME}.backends.immediate.ImmediateBackend"
+
+
+class Burst(Ticked):
+    class Meta:
+        debounce = 3600
 
 
 @pytest.fixture
@@ -104,6 +113,20 @@ class TestRunning:
 
         register("failing", fail, failed=lambda payload, error: told.append(payload))
         return told
+
+    def test_a_backend_that_cannot_wait_says_so(
+        self, tasks: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is held back waits in the process then."""
+        monkeypatch.setattr(tasks, "supports_defer", False)
+        with pytest.raises(ImproperlyConfigured, match="a delay needs a queue that can wait"):
+            Ticked(1).delay(5).dispatch()
+        with hearing(broadcast_skipped) as replaced:
+            Burst(1).dispatch()
+            Burst(2).dispatch()
+        assert tasks.results == []
+        assert len(replaced) == 1
+        assert flush(5)
 
     def test_what_would_be_too_old_by_then_is_given_up_at_once(
         self, tasks: Any, given_up: list[dict[str, Any]]
