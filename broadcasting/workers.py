@@ -61,7 +61,7 @@ def render_packed(payload: dict[str, Any]) -> None:
         return
     options = replace(
         type(subject_of(event))._broadcasting,
-        broadcasters=packed.broadcasters,
+        broadcasters=packed.broadcasters if packed.are_chosen else (),
         # This job has waited, and is the one of its kind, already.
         delay=0,
         unique=False,

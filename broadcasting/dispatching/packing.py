@@ -27,6 +27,8 @@ class Packed:
     broadcasters: tuple[str, ...]
     except_socket: str | None
     missing: str
+    are_chosen: bool = True
+    """Whether these broadcasters were said; else the event may have channels for others."""
 
     def to_payload(self) -> dict[str, Any]:
         """Return it as JSON data."""

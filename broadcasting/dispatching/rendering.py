@@ -199,6 +199,7 @@ def pack(outgoing: Outgoing) -> Batch | None:
             broadcasters=outgoing.broadcasters,
             except_socket=outgoing.except_socket,
             missing=outgoing.options.missing,
+            are_chosen=bool(outgoing.options.broadcasters),
         ),
     )
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from broadcasting import PrivateChannel, ShouldBroadcast
+from broadcasting.broadcasts import Broadcast
 from broadcasting.testing import FakeBroadcasts
+from tests.sending.kept import KeptQueue, work
 
 
 class Split(ShouldBroadcast):
@@ -18,6 +20,11 @@ class Split(ShouldBroadcast):
 
     def broadcast_with(self) -> dict[str, int]:
         return {"n": 1}
+
+
+class SplitInWorker(Split):
+    class Meta:
+        render = "worker"
 
 
 def sent(broadcasts: FakeBroadcasts) -> dict[str, list[str]]:
@@ -33,6 +40,21 @@ def test_each_may_have_channels_of_its_own(broadcasts: FakeBroadcasts) -> None:
 def test_via_chooses_among_them(broadcasts: FakeBroadcasts) -> None:
     Split({"default": "a", "log": "b"}).via("log").dispatch()
     assert sent(broadcasts) == {"log": ["b"]}
+
+
+@pytest.mark.parametrize(("via", "expected"), [((), ["locmem", "other"]), (("other",), ["other"])])
+def test_a_worker_finds_them_too(
+    configure: Any, outbox: list[Broadcast], via: tuple[str, ...], expected: list[str]
+) -> None:
+    configure(
+        QUEUE={"BACKEND": "tests.sending.kept.KeptQueue"},
+        DEFAULT_BROADCASTER="locmem",
+        BROADCASTERS={"locmem": {"BACKEND": "locmem"}, "other": {"BACKEND": "locmem"}},
+    )
+    SplitInWorker({"locmem": "a", "other": "b"}).via(*via).dispatch()
+    assert [job for job, *_ in KeptQueue.jobs] == ["render"]
+    assert work() == []
+    assert [broadcast.broadcaster for broadcast in outbox] == expected
 
 
 @pytest.mark.parametrize("targets", [{}, {"default": None, "log": []}])
