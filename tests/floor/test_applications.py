@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
 from django.test import override_settings
 
 from broadcasting.applications import (
@@ -54,6 +55,13 @@ EVERYTHING: dict[str, Any] = {
 class Fixed(BaseApplications):
     def all(self) -> Sequence[Application]:
         return [Application(id="1", key="k", secret="s"), Application(id="2", key="K", secret="s")]
+
+
+class NotMigrated(Fixed):
+    """Rows of a table that the first ``migrate`` makes, which checks everything before it."""
+
+    def all(self) -> Sequence[Application]:
+        raise OperationalError("no such table")
 
 
 class NotASource:

@@ -161,6 +161,15 @@ class TestApplications:
     def test_a_source_of_ones_own_is_asked_nothing(self) -> None:
         assert run({"APPLICATIONS": "tests.floor.test_applications.Fixed"}) == []
 
+    def test_a_source_whose_table_is_not_there_yet_stops_no_migration(self) -> None:
+        named = {"default": {"BACKEND": "channels", "OPTIONS": {"application": "shop"}}}
+        source = "tests.floor.test_applications.NotMigrated"
+        assert run({"APPLICATIONS": source, "BROADCASTERS": named}) == []
+
+    @pytest.mark.parametrize("path", [".", "..x"])
+    def test_what_is_no_path_at_all_is_told(self, path: str) -> None:
+        assert "BROADCASTING['APPLICATIONS']" in only("E002", {"APPLICATIONS": path}).msg
+
     @pytest.mark.parametrize("path", ["database", "tests.floor.test_applications.NotASource"])
     def test_a_source_that_is_none_is_told(self, path: str) -> None:
         assert path in only("E002", {"APPLICATIONS": path}).msg
