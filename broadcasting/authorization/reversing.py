@@ -9,8 +9,10 @@ from typing import Any
 
 from django.db.models import Model
 
+from broadcasting.authorization.finders import finders
 from broadcasting.authorization.lookups import RowLookup
-from broadcasting.authorization.patterns import InvalidPattern, Pattern, Placeholder
+from broadcasting.authorization.outcomes import Refused
+from broadcasting.authorization.patterns import InvalidPattern, Placeholder
 from broadcasting.authorization.rule import Route
 from broadcasting.authorization.rules import routes
 from broadcasting.channels import (
@@ -54,7 +56,7 @@ def reverse(name: str, /, **values: Any) -> Channel:
         for each, placeholder in pattern.placeholders.items()
     }
     base = pattern.fill(texts)
-    _check(pattern, base, texts)
+    _check(found, base, texts)
     kind = next((kind for kind in _CLASSES if kind in found.kinds), ChannelKind.PRIVATE)
     return _CLASSES[kind](base)
 
@@ -90,12 +92,29 @@ def _text(placeholder: Placeholder, value: Any, row: RowLookup | None) -> str:
     return str(value if placeholder.converter is None else placeholder.converter.to_url(value))
 
 
-def _check(pattern: Pattern, base: str, texts: Mapping[str, str]) -> None:
+def _check(route: Route, base: str, texts: Mapping[str, str]) -> None:
     """Raise NoSuchRoute if the rule would read something else than what was written."""
-    read = pattern.regex.fullmatch(base)
-    if read is None or read.groupdict() != texts:
+    read = route.pattern.regex.fullmatch(base)
+    if (
+        read is None
+        or read.groupdict() != texts
+        or not all(_fits(route, *t) for t in texts.items())
+    ):
         given = ", ".join(f"{name}={text!r}" for name, text in texts.items())
-        raise NoSuchRoute(f"{pattern.text!r} does not allow {given}")
+        raise NoSuchRoute(f"{route.text!r} does not allow {given}")
+
+
+def _fits(route: Route, name: str, text: str) -> bool:
+    """Whether ``text`` is of the type that the rule wants. What would be looked up is not."""
+    convert = route.plan.converts.get(name)
+    has_converter = route.pattern.placeholders[name].converter is not None
+    if convert is None or has_converter or name in route.plan.rows or finders.get(name):
+        return True
+    try:
+        convert(text)
+    except Refused:
+        return False
+    return True
 
 
 def _words(names: Mapping[str, Any]) -> str:

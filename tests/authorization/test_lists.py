@@ -243,6 +243,17 @@ def test_a_name_gives_the_channel_back(name: str, values: Any, expected: Channel
     assert (got, type(got)) == (expected, type(expected))
 
 
+@pytest.mark.parametrize("value", ["seven", "", True, "1_000"])
+def test_a_value_of_another_type_than_the_rules_is_refused(rules: Routes, value: Any) -> None:
+    @channel("numbers.{number}", name="number")
+    def numbers(user: User, number: int) -> bool:
+        return True
+
+    assert str(reverse("number", number=7)) == "private-numbers.7"
+    with pytest.raises(NoSuchRoute, match="does not allow number="):
+        reverse("number", number=value)
+
+
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize(
     ("name", "values", "problem"),
