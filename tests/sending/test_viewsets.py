@@ -133,6 +133,17 @@ def test_a_view_may_have_its_own_say(broadcasts: FakeBroadcasts) -> None:
     assert broadcasts.sent[-1].payload == {"id": pk}
 
 
+def test_a_view_may_add_to_a_row_before_it_is_saved_and_told(broadcasts: FakeBroadcasts) -> None:
+    class Named(TagViewSet):
+        def perform_create(self, serializer: Any) -> None:
+            serializer.validated_data["name"] = "named"
+            super().perform_create(serializer)
+
+    made = ask(Named, "post", name="a").data
+    assert (made["name"], Tag.objects.get(pk=made["id"]).name) == ("named", "named")
+    assert [record.payload for record in broadcasts.sent] == [{"model": made}]
+
+
 def test_what_is_refused_or_rolled_back_is_never_told(broadcasts: FakeBroadcasts) -> None:
     assert ask(TagViewSet, "post").status_code == 400
     with transaction.atomic():

@@ -34,7 +34,8 @@ class BroadcastModelMixin(_View):
 
     ``OrderCreated``, ``OrderUpdated`` and ``OrderDeleted`` go to the row's own private channel
     with ``{"model": ...}`` as the view's serializer shows it, after the commit, to all but the
-    tab that asked (``X-Socket-ID``). The event is a ``ModelBroadcast``.
+    tab that asked (``X-Socket-ID``). The event is a ``ModelBroadcast``. Who overrides
+    ``perform_create`` and its like calls ``super()``, or nobody is told.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
