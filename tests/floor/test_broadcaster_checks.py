@@ -67,6 +67,8 @@ def test_options_that_can_be_are_told_nothing(backend: str, options: dict[str, A
         ("pusher", {**PUSHER, "port": True}, "port"),
         ("pusher", {**PUSHER, "use_tls": "False"}, "use_tls"),
         ("pusher", {**PUSHER, "path": 5}, "path"),
+        ("pusher", {**PUSHER, "path": f"/ws?token={WRONG}"}, "path"),
+        ("pusher", {**PUSHER, "path": "/ws \n"}, "path"),
         ("pusher", {**PUSHER, "timeout": 0}, "timeout"),
         ("pusher", {**PUSHER, "timeout": WRONG}, "timeout"),
         ("pusher", {**PUSHER, "timeout": float("nan")}, "timeout"),

@@ -221,6 +221,8 @@ def _base_url(read: Options) -> str:
     host = read.host() or f"api-{cluster}.pusher.com"
     port = read.port(443 if secure else 80)
     path = read.text("path").strip("/")
+    if any(sign in "?#" or sign.isspace() for sign in path):
+        raise read.error("path", "must be a path alone, as '/ws'")
     return f"{'https' if secure else 'http'}://{host}:{port}{path and '/' + path}"
 
 
