@@ -86,6 +86,8 @@ class Route:
         if not callable(rule):
             return Plan(problems=["the class has no join method"])
         plan = make_plan(rule, self.pattern)
+        if inspect.isclass(self.handler) and not _takes_nothing(self.handler):
+            plan.problems.append("the class cannot be made without arguments")
         plan.problems += permission_problems(self.permissions)
         if self._is_bare:
             plan.problems += self.handler.problems(self.pattern.placeholders)
@@ -139,3 +141,13 @@ class Route:
         for name, value in special.items():
             setattr(instance, name, value)
         return instance.join(*args, **named)
+
+
+def _takes_nothing(cls: type) -> bool:
+    try:
+        inspect.signature(cls).bind()
+    except TypeError:
+        return False
+    except ValueError:  # of a signature that cannot be read nothing is known
+        return True
+    return True

@@ -86,6 +86,20 @@ def test_e013_a_signature_that_does_not_fit(rules: Routes) -> None:
     assert "'orders.{order}'" in (messages[0].hint or "")
 
 
+def test_e013_a_class_that_wants_arguments(rules: Routes) -> None:
+    @channel("orders")
+    class Orders(ChannelRoute):
+        def __init__(self, shop: str) -> None:
+            self.shop = shop
+
+        def join(self, user: Any) -> bool:
+            return True
+
+    messages = checks.check_rules()
+    assert _ids(messages) == ["E013"]
+    assert "cannot be made without arguments" in messages[0].msg
+
+
 def test_e013_a_class_without_join(rules: Routes) -> None:
     @channel("orders")
     class Orders(ChannelRoute):
