@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 
 from broadcasting.authorization.answers import find_signer, sign_user
@@ -197,6 +198,7 @@ def _user_data(values: Mapping[Any, Any], user: Any) -> dict[str, Any]:
     if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID | None):
         raise TypeError(f"{resolver.name}: 'id' is text or a number, not {type(user_id).__name__}")
     if user_id is None:
+        _check_key(user)
         user_id = broadcast_id(user)
     if user_id is None:
         raise Refused("a user without a primary key needs an 'id' in what the resolver returns")
@@ -204,6 +206,22 @@ def _user_data(values: Mapping[Any, Any], user: Any) -> dict[str, Any]:
     if values.get("watchlist") is not None:
         data["watchlist"] = _watchlist(values["watchlist"], data["id"])
     return data
+
+
+def _check_key(user: Any) -> None:
+    """Raise Refused for a row of another table: its key is there that of somebody else."""
+    if not isinstance(user, Model) or hasattr(user, "get_broadcast_id"):
+        return
+    try:
+        users = get_user_model()
+    except ImproperlyConfigured:
+        return
+    # A parent's row has the key of its child.
+    if not (isinstance(user, users) or issubclass(users, user.__class__)):
+        raise Refused(
+            f"a row of {user._meta.label} has the key of some user; it needs a"
+            " get_broadcast_id(), or an 'id' in what the user resolver returns"
+        )
 
 
 def _watchlist(watched: Any, user_id: str) -> Sequence[str]:

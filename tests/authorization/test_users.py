@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
@@ -89,6 +89,18 @@ class TestWithoutAResolver:
         found = _identify(User())
         assert found.status == 403
         assert "primary key" in found.reason
+
+    def test_a_row_of_another_table_is_no_user_of_that_key(self) -> None:
+        found = _identify(Group(pk=7))
+        assert found.status == 403
+        assert "a row of auth.Group has the key of some user" in found.reason
+
+    def test_such_a_row_may_say_what_it_is_known_by(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Group, "get_broadcast_id", lambda group: f"group-{group.pk}", False)
+            assert _data(Group(pk=7)) == {"id": "group-7"}
+        user_resolver(lambda group: {"id": f"g-{group.pk}"})
+        assert _data(Group(pk=7)) == {"id": "g-7"}
 
     def test_a_malformed_socket_id_is_400(self) -> None:
         assert _identify(socket_id="1:2").status == 400
