@@ -364,6 +364,7 @@ class TestTask:
     def test_what_would_expire_by_then_is_given_up_at_once(
         self, app: Celery, valkey: Valkey, given_up: list[dict[str, Any]]
     ) -> None:
+        """App 11: no attempt that would come too late."""
         get_queue().push("failing", {"a": 1}, JobOptions(queue="realtime", expires=5))
         (message,) = jobs(valkey, "realtime")
         expires = message["headers"]["expires"]

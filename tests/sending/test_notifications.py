@@ -216,6 +216,7 @@ def test_a_worker_may_render_it(configure: Any, outbox: list[Broadcast]) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_its_hooks_of_the_queue_are_asked(configure: Any, outbox: list[Broadcast]) -> None:
+    """App 20: queue and middleware."""
     configure(QUEUE={"BACKEND": "tests.sending.kept.KeptQueue"}, DEFAULT_BROADCASTER="locmem")
     Minded.heard.clear()
     notify(User.objects.create(username="ada"), Minded(7))

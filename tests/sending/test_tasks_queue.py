@@ -131,6 +131,7 @@ class TestRunning:
     def test_what_would_be_too_old_by_then_is_given_up_at_once(
         self, tasks: Any, given_up: list[dict[str, Any]]
     ) -> None:
+        """App 11: no attempt that would come too late."""
         get_queue().push("failing", {"a": 1}, JobOptions(expires=5, backoff=(10,)))
         (result,) = tasks.results
         with pytest.raises(BackplaneUnavailable):
