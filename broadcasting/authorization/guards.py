@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from inspect import isawaitable, isclass, ismethod, isroutine
 from types import NoneType
@@ -141,11 +141,11 @@ _NO_USERS = (
     BaseManager,
     HttpResponseBase,  # which in a view would have been a refusal
     BaseException,
-    tuple,  # (None, "why")
-    list,
-    Set,
     Iterator,
 )
+
+# These alone: a device may be a named tuple.
+_CONTAINERS = (tuple, list, set, frozenset)
 
 
 def _check_user(user: Any, name: str) -> None:
@@ -154,10 +154,9 @@ def _check_user(user: Any, name: str) -> None:
     ``name``: of the guard that returned it.
     """
     is_code = isclass(user) or isroutine(user)
-    if not is_code and (
-        hasattr(user, "is_authenticated")
-        or not (isinstance(user, _NO_USERS) or (isinstance(user, Mapping) and not user))
-    ):
+    is_empty = isinstance(user, Mapping) and not user
+    is_none = isinstance(user, _NO_USERS) or user.__class__ in _CONTAINERS or is_empty
+    if not is_code and (hasattr(user, "is_authenticated") or not is_none):
         return
     raise TypeError(
         f"the guard {name} returned a {type(user).__name__}, which is no user:"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
@@ -290,7 +290,11 @@ def test_what_is_no_user_lets_nobody_in(rules: Routes, returned: Any) -> None:
     assert "which is no user" in decision.reason
 
 
-@pytest.mark.parametrize("device", [object(), {"serial": 7}])
+class Device(NamedTuple):
+    serial: int
+
+
+@pytest.mark.parametrize("device", [object(), {"serial": 7}, Device(7)])
 def test_a_guard_may_find_something_of_its_own(rules: Routes, device: Any) -> None:
     channel("a", guards=[lambda request: device])(lambda user: user is device)
     assert authorize(_request(), "private-a", "1.1").allowed
