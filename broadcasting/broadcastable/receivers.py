@@ -23,9 +23,13 @@ from broadcasting.listeners import has_listeners
 _GOING: Final = "_broadcasting_going"
 """On what a delete began with: the rows that others of it extend."""
 
+_connected: set[type[Model]] = set()
+"""Kept alive: a signal knows a sender by its id, which another class could get after it."""
+
 
 def connect(model: type[Model]) -> None:
     """Listen to what happens to rows of ``model`` itself."""
+    _connected.add(model)
     post_save.connect(_saved, sender=model, dispatch_uid="broadcasting.saved")
     pre_delete.connect(_about_to_delete, sender=model, dispatch_uid="broadcasting.deleting")
     post_delete.connect(_deleted, sender=model, dispatch_uid="broadcasting.deleted")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -255,3 +257,18 @@ def test_a_row_may_say_how_it_is_sent(broadcasts: FakeBroadcasts) -> None:
     urgent = Urgent.objects.create(title="One")
     urgent.broadcast_event("read")
     assert [record.queue for record in broadcasts.sent] == ["urgent.created", "urgent.read"]
+
+
+def test_what_a_model_does_is_not_taken_for_that_of_one_which_is_gone() -> None:
+    """A signal knows its sender by an id, which Python gives again."""
+
+    def make(*bases: type) -> Any:
+        members = {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "blog"})}
+        with isolate_apps("tests.blog"):
+            return type("Brief", bases, members)
+
+    told = weakref.ref(make(BroadcastsEvents, models.Model))
+    silent = weakref.ref(make(models.Model))
+    gc.collect()
+    assert silent() is None
+    assert told() is not None
