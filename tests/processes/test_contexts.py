@@ -202,9 +202,11 @@ async def test_so_it_is_in_a_celery_task(
     tmp_path: Path,
 ):
     """It was begun while the broker lived; the worker is the one that then has none."""
-    env = fragile_env | {"BROADCAST_QUEUE": queue}
+    # A database of its own: what the session's worker took would run without this queue.
+    apart = fragile_env | {"CELERY_BROKER_URL": f"{fragile.celery_url}?virtual_host=1"}
+    env = apart | {"BROADCAST_QUEUE": queue}
     worker = functools.partial(live.working, env, "--concurrency", "1", supervised=True)
-    with live.serving("wsgi", fragile_env) as site, worker():
+    with live.serving("wsgi", apart) as site, worker():
         async with join(holder) as peer:
             await peer.subscribe(channel)
             task = Task(tmp_path)
