@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from math import inf
 from typing import Any, TypeGuard
 
 from django.conf import settings as django_settings
@@ -14,6 +13,7 @@ from django.utils.crypto import salted_hmac
 
 from broadcasting.applications import webhooks
 from broadcasting.applications.base import BaseApplications
+from broadcasting.durations import is_some_seconds
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.encryption import read_master_key
 from broadcasting.wording import unknown_keys
@@ -118,7 +118,7 @@ def _is_master_key(value: object) -> bool:
 
 def _number_mistakes(entry: Mapping[Any, Any]) -> Iterator[str]:
     timeout = entry.get("user_authentication_timeout", 30)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < inf:
+    if not is_some_seconds(timeout):
         yield "'user_authentication_timeout' must be a number of seconds above 0"
     for key, value in entry.items():
         optional = key in _UNLIMITED and value is None

@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from broadcasting.backplanes.base import Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.redis_commands import RedisCommands
-from broadcasting.backplanes.remote import Carrier, RemoteBackplane, seconds
+from broadcasting.backplanes.remote import PLACE, Carrier, RemoteBackplane, seconds
 from broadcasting.conf import get_settings
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.redis_clients import UNREACHABLE, URL_WANTED, RedisClients, is_url
@@ -51,14 +51,13 @@ class RedisBackplane(RemoteBackplane):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        place = "BROADCASTING['BACKPLANE']['OPTIONS']"
         url = options.get("url")
         if not is_url(url):
-            raise ImproperlyConfigured(f"{place}['url'] {URL_WANTED}")
+            raise ImproperlyConfigured(f"{PLACE}['url'] {URL_WANTED}")
         self.url: str = url
         prefix = options.get("prefix", DEFAULT_PREFIX)
         if not isinstance(prefix, str):
-            raise ImproperlyConfigured(f"{place}['prefix'] must be text")
+            raise ImproperlyConfigured(f"{PLACE}['prefix'] must be text")
         self.prefix = prefix
         self.idle_timeout = seconds(options, "idle_timeout", 15.0)
         self.gaps = 0

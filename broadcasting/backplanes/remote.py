@@ -18,6 +18,7 @@ from broadcasting.backplanes.background import background
 from broadcasting.backplanes.base import BaseBackplane
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.conf import get_settings
+from broadcasting.durations import TOO_LONG, is_some_seconds
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.outage import Outage
 
@@ -26,16 +27,17 @@ from broadcasting.outage import Outage
 GRACE = 0.1
 
 
+PLACE = "BROADCASTING['BACKPLANE']['OPTIONS']"
+"""Where the options are, for those who have to change them."""
+
 Carrier = Callable[[], Awaitable[object]]
 
 
 def seconds(options: Mapping[str, Any], name: str, default: float) -> float:
     """Return an option that is a duration. Raises ImproperlyConfigured."""
     value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-        raise ImproperlyConfigured(
-            f"BROADCASTING['BACKPLANE']['OPTIONS'][{name!r}] must be a number of seconds above 0"
-        )
+    if not is_some_seconds(value) or value >= TOO_LONG:
+        raise ImproperlyConfigured(f"{PLACE}[{name!r}] must be a number of seconds above 0")
     return float(value)
 
 

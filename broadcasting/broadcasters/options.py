@@ -12,6 +12,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from broadcasting.durations import TOO_LONG, is_some_seconds
+
 MAX_PORT = 65_535
 
 _HOST = re.compile(r"[^\s/@?#:\[\]\\]+")
@@ -69,7 +71,7 @@ class Options:
     def seconds(self, option: str, default: float) -> float:
         """Return a duration that is longer than nothing."""
         value = self._values.get(option, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        if not is_some_seconds(value) or value >= TOO_LONG:
             raise self.error(option, "must be a number of seconds above 0")
         return float(value)
 

@@ -24,6 +24,7 @@ from broadcasting.conf.values import (
     Settings,
     WebhookSettings,
 )
+from broadcasting.durations import is_seconds, is_some_seconds
 from broadcasting.wording import is_http_url
 
 __all__ = [
@@ -215,8 +216,8 @@ def _positive(value: float) -> bool:
 
 _ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
 _positive_whole = (_plain(int, test=_positive), "a whole number above 0")
-_not_negative = (_plain(*_NUMBER, test=lambda v: 0 <= v < math.inf), "a number of seconds")
-_seconds = (_plain(*_NUMBER, test=_positive), "a number of seconds above 0")
+_not_negative = (_plain(*_NUMBER, test=is_seconds), "a number of seconds")
+_seconds = (_plain(*_NUMBER, test=is_some_seconds), "a number of seconds above 0")
 _OCCASIONS = ("logout", "password_change", "deactivation")
 _switch = (_plain(bool), "True or False")
 

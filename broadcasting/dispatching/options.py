@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal
 from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.utils.module_loading import import_string
 
+from broadcasting.durations import is_seconds, is_some_seconds
 from broadcasting.encoding import Fields, Serializers
 
 
@@ -203,7 +203,7 @@ def _aliases(value: Any) -> tuple[str, ...]:
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+    if not is_seconds(value):
         raise TypeError
     return value
 
@@ -213,9 +213,9 @@ def _seconds_or_none(value: Any) -> float | None:
 
 
 def _above_zero(value: Any) -> float:
-    if not _seconds(value):
+    if not is_some_seconds(value):
         raise ValueError
-    return _seconds(value)
+    return value
 
 
 def _one_of(*words: object) -> Callable[[Any], Any]:

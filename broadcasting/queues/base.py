@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+from broadcasting.durations import is_some_seconds
 from broadcasting.exceptions import PublishError
 
 Payload = dict[str, Any]
@@ -109,7 +109,7 @@ def wait_before(retry: int, backoff: Sequence[float], error: Exception) -> float
 
 
 def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+    if not is_some_seconds(value):
         raise ImproperlyConfigured(
             f"BROADCASTING['QUEUE']['OPTIONS']['expires'] must be seconds above 0, not {value!r}"
         )
