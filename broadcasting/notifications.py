@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from django.db.models import Model
 
-from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.channels import (
     Channel,
     PrivateChannel,
@@ -21,7 +20,7 @@ from broadcasting.channels import (
     as_channels,
 )
 from broadcasting.dispatching import Dispatch
-from broadcasting.dispatching.dispatch import Via
+from broadcasting.dispatching.dispatch import Via, modified
 from broadcasting.dispatching.models import database_of
 from broadcasting.events import ShouldBroadcast, attributes_of, payload_of
 from broadcasting.job_middleware import Middleware
@@ -140,7 +139,7 @@ def notify(
     no notification, and what ``dispatch()`` of an event raises.
     """
     for dispatch in _dispatches(notifiables, notification):
-        _modified(dispatch, to_others, via, queue, now).dispatch()
+        modified(dispatch, to_others, via, now, queue).dispatch()
 
 
 async def anotify(
@@ -156,7 +155,7 @@ async def anotify(
     if isinstance(notifiables, AsyncIterable):  # a queryset too
         notifiables = [one async for one in notifiables]
     for dispatch in _dispatches(notifiables, notification):
-        await _modified(dispatch, to_others, via, queue, now).adispatch()
+        await modified(dispatch, to_others, via, now, queue).adispatch()
 
 
 def notify_on(targets: Targets, notification: BroadcastNotification) -> None:
@@ -184,22 +183,6 @@ def _dispatch(notifiable: Any, notification: object, on: tuple[Channel, ...] | N
     event = BroadcastNotificationCreated(notifiable, notification, str(uuid4()), on)
     using = database_of([*attributes_of(notification), notifiable])
     return Dispatch(event, database=using)
-
-
-def _modified(
-    dispatch: Dispatch,
-    to_others: bool,
-    via: Via | None,
-    queue: str | None,
-    now: bool,
-) -> Dispatch:
-    if to_others:
-        dispatch = dispatch.to_others()
-    if via is not None:
-        dispatch = dispatch.via(*([via] if isinstance(via, str | BaseBroadcaster) else via))
-    if queue is not None:
-        dispatch = dispatch.on_queue(queue)
-    return dispatch.now() if now else dispatch
 
 
 def _private(names: Any) -> tuple[Channel, ...]:

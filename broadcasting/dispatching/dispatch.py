@@ -167,7 +167,8 @@ def broadcast(
     ``via``: an alias of ``BROADCASTERS``, what ``broadcasters.build()`` made, or several. Raises
     TypeError for what is not a ShouldBroadcast, and whatever ``dispatch()`` raises.
     """
-    _modified(event, to_others, via, now, queue, delay).dispatch()
+    sent = event if isinstance(event, Dispatch) else Dispatch(event)
+    modified(sent, to_others, via, now, queue, delay).dispatch()
 
 
 async def abroadcast(
@@ -180,31 +181,29 @@ async def abroadcast(
     delay: float | None = None,
 ) -> None:
     """See broadcast()."""
-    await _modified(event, to_others, via, now, queue, delay).adispatch()
+    sent = event if isinstance(event, Dispatch) else Dispatch(event)
+    await modified(sent, to_others, via, now, queue, delay).adispatch()
 
 
-def _modified(
-    event: Any,
+def modified(
+    dispatch: Dispatch,
     to_others: bool,
     via: Via | None,
     now: bool,
     queue: str | None,
-    delay: float | None,
+    delay: float | None = None,
 ) -> Dispatch:
-    if not isinstance(event, Dispatch):
-        _options_of(event)
-        event = Dispatch(event)
+    """Return ``dispatch`` with the modifiers that arguments of these names ask for."""
     if to_others:
-        event = event.to_others()
+        dispatch = dispatch.to_others()
     if via is not None:
-        event = event.via(*([via] if isinstance(via, str | BaseBroadcaster) else via))
+        dispatch = dispatch.via(*([via] if isinstance(via, str | BaseBroadcaster) else via))
     if now:
-        event = event.now()
+        dispatch = dispatch.now()
     if queue is not None:
-        event = event.on_queue(queue)
+        dispatch = dispatch.on_queue(queue)
     if delay is not None:
-        event = event.delay(delay)
-    dispatch: Dispatch = event
+        dispatch = dispatch.delay(delay)
     return dispatch
 
 
