@@ -8,10 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from django.core.exceptions import ImproperlyConfigured
-
 from broadcasting.broadcasts import Failure, failures_of
-from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.bursts import LATEST_JOB, Turn, take_turn
 from broadcasting.dispatching.failures import report
@@ -22,7 +19,7 @@ from broadcasting.dispatching.outgoing import Batch, Outgoing, has_middleware
 from broadcasting.dispatching.timer import timer
 from broadcasting.exceptions import JobSkipped
 from broadcasting.job_middleware import EventJob, through
-from broadcasting.queues import get_queue
+from broadcasting.queues import check_can_wait, get_queue
 
 if TYPE_CHECKING:
     from broadcasting.events import ShouldBroadcast
@@ -174,11 +171,7 @@ def check_delay(outgoing: Outgoing) -> None:
         raise ValueError(f"{outgoing.label}: debounce and throttle say when, delay() cannot")
     if options.now:
         raise ValueError(f"{outgoing.label}: now() does not wait, so delay() cannot be kept")
-    if not get_queue().supports_delay:
-        raise ImproperlyConfigured(
-            f"{outgoing.label}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
-            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a backend that can."
-        )
+    check_can_wait(outgoing.label)
 
 
 def tell(batch: Batch, errors: Sequence[Failure]) -> None:

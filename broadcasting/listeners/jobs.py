@@ -11,15 +11,13 @@ from inspect import isawaitable
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.core.exceptions import ImproperlyConfigured
 
-from broadcasting.conf import get_settings
 from broadcasting.dispatching.afterwards import tell_skipped
 from broadcasting.events import ShouldBroadcast
 from broadcasting.exceptions import ListenerFailed, MissingModel, PayloadError, PublishError
 from broadcasting.listeners.calling import Heard
 from broadcasting.listeners.registry import Listener, listeners
-from broadcasting.queues import JobOptions, get_queue, register
+from broadcasting.queues import JobOptions, check_can_wait, get_queue, register
 from broadcasting.references import pack, unpack
 
 JOB: Final = "listener"
@@ -57,11 +55,8 @@ def _payload(listener: Listener, heard: Heard) -> Payload:
 
 
 def _options(listener: Listener) -> JobOptions:
-    if listener.delay and not get_queue().supports_delay:
-        raise ImproperlyConfigured(
-            f"{listener.name}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
-            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a backend that can."
-        )
+    if listener.delay:
+        check_can_wait(listener.name)
     return JobOptions(
         queue=listener.queue,
         tries=listener.tries,
