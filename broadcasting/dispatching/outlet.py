@@ -88,12 +88,9 @@ class RealOutlet(Outlet):
         return render(outgoing) if here else pack(outgoing)
 
     def wait(self, outgoing: Outgoing, connection: BaseDatabaseWrapper) -> None:
-        # Not only at the commit, when its rows are saved.
-        check_delay(outgoing)
         wait_for_commit(partial(self.complete, outgoing), connection)
 
     def hand_on(self, batch: Batch) -> None:
-        check_delay(batch.outgoing)
         together, rescue = current_block(), batch.outgoing.rescue
         if together is not None and together.take(batch):
             tell(batch, batch.refused)
@@ -111,7 +108,6 @@ class RealOutlet(Outlet):
                 settle(errors, rescue=rescue)
 
     async def ahand_on(self, batch: Batch) -> None:
-        check_delay(batch.outgoing)
         together = current_block()
         taken = together is not None and together.take(batch)
         errors = [*batch.refused, *([] if taken else await apush_each(batch))]
@@ -143,10 +139,12 @@ def flush(timeout: float) -> bool:
 
 
 def outlet_for(outgoing: Outgoing) -> Outlet:
-    """Return the innermost outlet that takes ``outgoing``."""
+    """Return the innermost outlet that takes ``outgoing``. Raises what check_delay() raises."""
     for outlet in reversed(_outlets):
         if outlet.takes(outgoing):
             return outlet
+    # Where it is said: after the commit its rows are saved, and on a loop nobody is left.
+    check_delay(outgoing)
     return _real
 
 
