@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from broadcasting.applications import get_applications
 from broadcasting.broadcasters import BaseBroadcaster, OptionError, broadcasters
 from broadcasting.broadcasters.channels import ChannelsBroadcaster
+from broadcasting.checks.applications import known_applications
 from broadcasting.checks.families import unusable
 from broadcasting.checks.secrets import useless_key, weak_key, weak_secret
 from broadcasting.conf import get_settings, problems
@@ -89,10 +89,10 @@ def _more(place: str, broadcaster: BaseBroadcaster) -> Iterator[CheckMessage]:
 def _application_of(place: str, app_id: str | None) -> Iterator[CheckMessage]:
     if app_id is None:
         return
-    try:
-        known = [application.id for application in get_applications().all()]
-    except Exception:  # said by other checks, or rows of a table that is not there yet
+    applications = known_applications()
+    if applications is None:
         return
+    known = [application.id for application in applications]
     if app_id not in known:
         yield Error(
             f"{place}: no application has the id {app_id!r}.",

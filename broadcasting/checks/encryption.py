@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from django.core.checks import CheckMessage, Error, register
 
-from broadcasting.applications import get_applications
 from broadcasting.authorization.rules import Route, routes
 from broadcasting.channels import EncryptedPrivateChannel
+from broadcasting.checks.applications import known_applications
 from broadcasting.checks.events import Event, event_classes
 from broadcasting.conf import get_settings
 from broadcasting.protocol.names import ChannelKind
@@ -28,10 +28,8 @@ def has_key() -> bool:
     options = (entry.options for entry in get_settings().broadcasters.values())
     if any(each.get("encryption_master_key") for each in options):
         return True
-    try:
-        return any(one.encryption_master_key for one in get_applications().all())
-    except Exception:  # said by the checks of the applications
-        return True
+    applications = known_applications()
+    return applications is None or any(one.encryption_master_key for one in applications)
 
 
 def keyless(rules: Iterable[Route], events: Iterable[Event]) -> Iterator[CheckMessage]:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
-from broadcasting.applications import get_applications
+from broadcasting.checks.applications import known_applications
 from broadcasting.conf import get_settings
 from broadcasting.queues import get_queue
 
@@ -58,7 +58,4 @@ def check_webhook_queue(app_configs: object = None, **kwargs: object) -> list[Ch
 
 
 def _have_webhooks() -> bool:
-    try:
-        return any(application.webhooks for application in get_applications().all())
-    except Exception:  # said by other checks, or rows of a table that is not there yet
-        return False
+    return any(application.webhooks for application in known_applications() or ())
