@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,13 +10,12 @@ from broadcasting.broadcasters.base import BaseBroadcaster
 from broadcasting.broadcasters.limits import check_names
 from broadcasting.broadcasters.options import Options
 from broadcasting.broadcasters.pusher import requests
+from broadcasting.broadcasters.pusher.batching import Batching
 from broadcasting.broadcasters.pusher.client import Client
 from broadcasting.encryption import channel_key
 from broadcasting.exceptions import (
     BroadcasterUnavailable,
     BroadcastingError,
-    BroadcastRefused,
-    NotAllSent,
     NotSupported,
     PayloadError,
 )
@@ -33,9 +31,6 @@ MAX_CHANNEL_NAME_AT_PUSHER = 164
 """Characters; servers of its kind, and Pusher's own libraries, take 200."""
 
 TIMEOUT = 5.0
-
-CONTENT_REFUSED = frozenset({400, 413, 422})
-"""Statuses that are about what was sent, not about who sent it."""
 
 
 class PusherBroadcaster(BaseBroadcaster):
@@ -88,32 +83,22 @@ class PusherBroadcaster(BaseBroadcaster):
             await self.client.asend(request)
 
     def broadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
-        sound, failures = self._sound(broadcasts)
-        waiting = deque(requests.batches(self.application, sound))
-        while waiting:
-            together = waiting.popleft()
+        batches = Batching(self.application, broadcasts, self.check)
+        for together in batches:
             try:
                 self.client.send(requests.batch(together))
             except BroadcastingError as error:
-                alone = _each_alone(together, error)
-                waiting.extendleft(reversed(alone))
-                failures += [] if alone else [(broadcast, error) for broadcast, _ in together]
-        if failures:
-            raise NotAllSent(failures)
+                batches.failed(together, error)
+        batches.finish()
 
     async def abroadcast_many(self, broadcasts: Sequence[Broadcast]) -> None:
-        sound, failures = self._sound(broadcasts)
-        waiting = deque(requests.batches(self.application, sound))
-        while waiting:
-            together = waiting.popleft()
+        batches = Batching(self.application, broadcasts, self.check)
+        for together in batches:
             try:
                 await self.client.asend(requests.batch(together))
             except BroadcastingError as error:
-                alone = _each_alone(together, error)
-                waiting.extendleft(reversed(alone))
-                failures += [] if alone else [(broadcast, error) for broadcast, _ in together]
-        if failures:
-            raise NotAllSent(failures)
+                batches.failed(together, error)
+        batches.finish()
 
     def channels(self, prefix: str = "") -> dict[str, dict[str, Any]]:
         with self._reading():
@@ -176,33 +161,9 @@ class PusherBroadcaster(BaseBroadcaster):
     async def aclose(self) -> None:
         await self.client.aclose()
 
-    def _sound(
-        self, broadcasts: Iterable[Broadcast]
-    ) -> tuple[list[Broadcast], list[tuple[Broadcast, Exception]]]:
-        """Return those that may be sent, and why the others may not."""
-        sound: list[Broadcast] = []
-        failures: list[tuple[Broadcast, Exception]] = []
-        for broadcast in broadcasts:
-            try:
-                self.check(broadcast)
-            except BroadcastingError as error:
-                failures.append((broadcast, error))
-            else:
-                sound.append(broadcast)
-        return sound, failures
-
 
 def _ids(answer: Any) -> list[str]:
     return [str(user["id"]) for user in answer["users"]]
-
-
-def _each_alone(together: requests.Events, error: BroadcastingError) -> list[requests.Events]:
-    """Return the events of a batch one by one if that may help; none if not.
-
-    A server refuses a batch whole, for one event of it or as it is too large.
-    """
-    of_content = isinstance(error, BroadcastRefused) and error.status in CONTENT_REFUSED
-    return [[one] for one in together] if of_content and len(together) > 1 else []
 
 
 def base_url(options: Mapping[str, Any]) -> str:
