@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import replace
 from functools import partial
@@ -139,20 +140,24 @@ class _Waiting:
 def _complete(waiting: Sequence[_Waiting]) -> None:
     """Complete them all, whatever becomes of the others. Raises the first error."""
     errors: list[Exception] = []
-    try:
-        with Block():
-            for each in waiting:
-                try:
-                    each.complete()
-                except Exception as error:
-                    errors.append(error)
-    except Exception as error:  # what was completed, and is not handed on
-        errors.append(error)
+    # Around the block too: what was completed may not be handed on.
+    with _kept_in(errors), Block():
+        for each in waiting:
+            with _kept_in(errors):
+                each.complete()
     if errors:
         first, *others = errors
         for other in others:
             first.add_note(f"Also: {type(other).__name__}: {other}")
         raise first
+
+
+@contextmanager
+def _kept_in(errors: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        errors.append(error)
 
 
 def batch() -> Block:
