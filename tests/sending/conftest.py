@@ -9,6 +9,8 @@ import pytest
 from broadcasting.broadcasters.locmem import LocmemBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.dispatching import flush
+from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.queues import register
 
 # What the entry point gives; here for checkouts that are not installed.
 from broadcasting.testing.plugin import broadcasts
@@ -36,3 +38,15 @@ def outbox(configure: Configure) -> Iterator[list[Broadcast]]:
     yield LocmemBroadcaster.outbox
     assert flush(5)
     LocmemBroadcaster.clear()
+
+
+@pytest.fixture
+def given_up() -> list[dict[str, Any]]:
+    """What the job ``failing``, which always fails, was given up with."""
+    told: list[dict[str, Any]] = []
+
+    def fail(payload: dict[str, Any]) -> None:
+        raise BackplaneUnavailable("down")
+
+    register("failing", fail, failed=lambda payload, error: told.append(payload))
+    return told

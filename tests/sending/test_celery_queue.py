@@ -336,17 +336,6 @@ class TestTask:
         run_job.apply(("mistaken", {}, 3, [0]))
         assert len(attempts) == 1
 
-    @pytest.fixture
-    def given_up(self) -> list[dict[str, Any]]:
-        """What the job ``failing`` was given up with."""
-        told: list[dict[str, Any]] = []
-
-        def fail(payload: dict[str, Any]) -> None:
-            raise BackplaneUnavailable("down")
-
-        register("failing", fail, failed=lambda payload, error: told.append(payload))
-        return told
-
     @pytest.mark.parametrize(("retries", "countdown"), [(0, 1), (1, 5), (2, 5)])
     @pytest.mark.usefixtures("given_up")
     def test_the_waits_are_those_of_the_event(

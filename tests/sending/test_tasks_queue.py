@@ -103,17 +103,6 @@ class TestRunning:
         run_job.func(SimpleNamespace(task_result=result), *result.args)
         assert outbox == []
 
-    @pytest.fixture
-    def given_up(self) -> list[dict[str, Any]]:
-        """What the job ``failing`` was given up with."""
-        told: list[dict[str, Any]] = []
-
-        def fail(payload: dict[str, Any]) -> None:
-            raise BackplaneUnavailable("down")
-
-        register("failing", fail, failed=lambda payload, error: told.append(payload))
-        return told
-
     def test_a_backend_that_cannot_wait_says_so(
         self, tasks: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
