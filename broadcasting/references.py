@@ -116,8 +116,11 @@ def _slots(cls: type) -> tuple[str, ...]:
 
 
 def _made(cls: Any, values: dict[str, Any]) -> Any:
-    if issubclass(cls, msgspec.Struct) or _is_named(cls):
+    if issubclass(cls, msgspec.Struct):
         return cls(**values)
+    if _is_named(cls):
+        # Not by its __new__, which may take something else; and some databases sort the keys.
+        return cls._make(values[name] for name in cls._fields)
     if hasattr(cls, "model_construct"):
         return cls.model_construct(**values)
     # As copy and pickle do: what __init__ would work out is among the values already.
@@ -155,7 +158,7 @@ def _container(value: Any, path: str, depth: int) -> Any:
             [_packed(k, path, depth), _packed(v, f"{path}.{k}", depth)] for k, v in value.items()
         ]
         return {"$pairs": pairs}
-    if _is_named(type(value)):
+    if _is_named(type(value)) and _is_found(type(value)):
         return {"$object": _name(type(value)), "values": _packed(value._asdict(), path, depth)}
     if isinstance(value, list | tuple | set | frozenset):
         items = [_packed(item, f"{path}[{n}]", depth) for n, item in enumerate(value)]
@@ -215,6 +218,14 @@ def _declared(name: str) -> type:
 
 def _is_named(cls: type) -> bool:
     return issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+def _is_found(cls: type) -> bool:
+    """Whether a worker finds ``cls``: the rows of a query and many others are made on the way."""
+    try:
+        return find_class(_name(cls), tuple) is cls
+    except PayloadError:
+        return False
 
 
 def _hashable(key: Any) -> Any:

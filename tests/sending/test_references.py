@@ -7,7 +7,9 @@ import enum
 import functools
 import json
 import uuid
+from collections import namedtuple
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 import pydantic
@@ -44,6 +46,11 @@ class Point(msgspec.Struct):
 class Place(NamedTuple):
     row: int
     seat: str
+
+
+class Doubled(NamedTuple("Doubled", [("once", int), ("twice", int)])):
+    def __new__(cls, once: int) -> Doubled:
+        return super().__new__(cls, once, 2 * once)
 
 
 class Person(pydantic.BaseModel):
@@ -114,6 +121,23 @@ def test_what_is_no_row_keeps_its_value_and_its_type(value: Any) -> None:
     assert event._hidden == 9
 
 
+def test_a_named_tuple_is_made_as_copies_are() -> None:
+    data = pack(Everything(Doubled(2)))
+    event: Any = unpack(json.loads(json.dumps(data, sort_keys=True)))
+    assert event.value == Doubled(2)
+    assert type(event.value) is Doubled
+
+
+def unfindable() -> Any:
+    Made = namedtuple("Made", "row")
+    return Made(1)
+
+
+@pytest.mark.parametrize("value", [urlsplit("https://example.com/a"), unfindable()])
+def test_a_named_tuple_that_no_worker_finds_is_a_tuple(value: Any) -> None:
+    assert travelled(Everything(value)).value == tuple(value)
+
+
 def test_lazy_text_is_settled(settings: Any) -> None:
     assert travelled(Everything(gettext_lazy("yes"))).value == "yes"
 
@@ -136,6 +160,12 @@ class TestRows:
         assert event.order == order
         assert event.order.status == "shipped"
         assert "new" not in json.dumps(data)
+
+    def test_named_values_are_tuples(self) -> None:
+        order = Order.objects.create(status="new")
+        rows = Order.objects.values_list("pk", "status", named=True)
+        assert travelled(Everything(rows)).value == [(order.pk, "new")]
+        assert travelled(Everything(rows.get())).value == (order.pk, "new")
 
     def test_a_row_that_is_gone_is_told(self) -> None:
         """App 6: a missing row."""
