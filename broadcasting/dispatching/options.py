@@ -99,7 +99,8 @@ def options_of(cls: type) -> EventOptions:
     of the wrong kind, and for a hook that is async.
     """
     for hook in _HOOKS:
-        if iscoroutinefunction(cls.__dict__.get(hook)):
+        # Inherited ones too: a mixin is no event, and so nobody looked at it.
+        if iscoroutinefunction(getattr(cls, hook, None)):
             raise TypeError(f"{cls.__name__}.{hook}() may not be async; ask before the dispatch")
     values: dict[str, Any] = {}
     for parent in reversed(cls.__mro__):

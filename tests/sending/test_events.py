@@ -386,6 +386,10 @@ class TestOptions:
 
         with pytest.raises(TypeError, match=rf"Wrong\.{hook}\(\) may not be async"):
             type("Wrong", (Public,), {hook: asked})
+        with pytest.raises(TypeError, match="may not be async"):
+            type("Wrong", (Public,), {hook: staticmethod(asked)})
+        with pytest.raises(TypeError, match="may not be async"):
+            type("Wrong", (type("Mixin", (), {hook: asked}), Public), {})
 
     def test_an_unknown_option_is_an_error_with_a_suggestion(self) -> None:
         with pytest.raises(TypeError, match=r"Wrong\.Meta\.nmae: unknown option, .* 'name'"):
