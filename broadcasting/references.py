@@ -13,18 +13,17 @@ import decimal
 import enum
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any, Final
 
 import msgspec
 from django.apps import apps
-from django.conf import settings as django_settings
 from django.db import router
 from django.db.models import Model
 from django.db.models.query import QuerySet
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
+from broadcasting.class_names import class_name, find_class, is_found
 from broadcasting.events import ShouldBroadcast, is_cached
 from broadcasting.exceptions import MissingModel, PayloadError
 from broadcasting.shown import is_pydantic
@@ -39,7 +38,7 @@ _NOT_OURS: Final = (
 
 def pack(event: ShouldBroadcast) -> dict[str, Any]:
     """Return ``event`` as JSON data. Raises PayloadError with the place of what cannot travel."""
-    return {"class": _name(type(event)), "attributes": _packed(_state(event), "event", 0)}
+    return {"class": class_name(type(event)), "attributes": _packed(_state(event), "event", 0)}
 
 
 def unpack(data: Mapping[str, Any]) -> ShouldBroadcast:
@@ -58,41 +57,6 @@ def unpack(data: Mapping[str, Any]) -> ShouldBroadcast:
             raise
         raise PayloadError("event", f"cannot be made again: {error}") from error
     return event
-
-
-def find_class(name: str, base: type) -> Any:
-    """Return the class ``module:Class`` of the site itself. Raises PayloadError for any other.
-
-    ``base``: what it must be a subclass of.
-    """
-    module, _, path = name.partition(":")
-    if not _is_ours(module):
-        raise PayloadError("event", f"{module!r} belongs to no installed app of this site")
-    try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise PayloadError("event", f"{name!r} cannot be found here: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise PayloadError("event", f"{name!r} is no {base.__name__}")
-    return found
-
-
-def _is_ours(module: str) -> bool:
-    root = str(getattr(django_settings, "ROOT_URLCONF", "")).rpartition(".")[0]
-    packages = [config.name for config in apps.get_app_configs()]
-    return any(module == p or module.startswith(f"{p}.") for p in [*packages, root] if p)
-
-
-def _name(cls: type) -> str:
-    if "<locals>" in cls.__qualname__:
-        raise PayloadError(
-            "event", f"{cls.__qualname__} is made in a function, where nobody finds it"
-        )
-    if not _is_ours(cls.__module__):
-        raise PayloadError("event", f"{cls.__module__!r} belongs to no installed app of this site")
-    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 # -- events ----------------------------------------------------------------------------------
@@ -143,7 +107,7 @@ def _packed(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, QuerySet) or _is_rows(value):
         return _references(value, path)
     if isinstance(value, enum.Enum):
-        return {"$enum": _name(type(value)), "value": _packed(value.value, path, depth + 1)}
+        return {"$enum": class_name(type(value)), "value": _packed(value.value, path, depth + 1)}
     for kind, (cls, write, _) in _SCALARS.items():
         if isinstance(value, cls):
             return {kind: write(value)}
@@ -158,27 +122,35 @@ def _container(value: Any, path: str, depth: int) -> Any:
             [_packed(k, path, depth), _packed(v, f"{path}.{k}", depth)] for k, v in value.items()
         ]
         return {"$pairs": pairs}
-    if _is_named(type(value)) and _is_found(type(value)):
-        return {"$object": _name(type(value)), "values": _packed(value._asdict(), path, depth)}
+    if _is_named(type(value)) and is_found(type(value)):
+        return _object(value, value._asdict(), path, depth)
     if isinstance(value, list | tuple | set | frozenset):
         items = [_packed(item, f"{path}[{n}]", depth) for n, item in enumerate(value)]
         kind = next(k for k, cls in _COLLECTIONS.items() if isinstance(value, cls))
         return items if kind == "$list" else {kind: items}
-    if isinstance(value, ShouldBroadcast):  # a notification, on its way to one
-        return {"$object": _name(type(value)), "values": _packed(_state(value), path, depth)}
-    if isinstance(value, msgspec.Struct):
-        values = {name: getattr(value, name) for name in value.__struct_fields__}
-        return {"$object": _name(type(value)), "values": _packed(values, path, depth)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {"$object": _name(type(value)), "values": _packed(values, path, depth)}
-    if is_pydantic(type(value)):
-        return {"$object": _name(type(value)), "values": _packed(vars(value), path, depth)}
+    values = _values(value)
+    if values is not None:
+        return _object(value, values, path, depth)
     raise PayloadError(
         path,
         f"a {type(value).__name__} cannot travel to another process; hand it on as text or"
         " numbers, or render when the event is handed on",
     )
+
+
+def _object(value: Any, values: Any, path: str, depth: int) -> dict[str, Any]:
+    return {"$object": class_name(type(value)), "values": _packed(values, path, depth)}
+
+
+def _values(value: Any) -> Any:
+    """Return the attributes of what declares them, else None."""
+    if isinstance(value, ShouldBroadcast):  # a notification, on its way to one
+        return _state(value)
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return vars(value) if is_pydantic(type(value)) else None
 
 
 def _unpacked(value: Any) -> Any:
@@ -218,14 +190,6 @@ def _declared(name: str) -> type:
 
 def _is_named(cls: type) -> bool:
     return issubclass(cls, tuple) and hasattr(cls, "_fields")
-
-
-def _is_found(cls: type) -> bool:
-    """Whether a worker finds ``cls``: the rows of a query and many others are made on the way."""
-    try:
-        return find_class(_name(cls), tuple) is cls
-    except PayloadError:
-        return False
 
 
 def _hashable(key: Any) -> Any:
