@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from broadcasting import (
 )
 from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import Broadcast
+from broadcasting.dispatching import flush
 from broadcasting.job_middleware import EventJob, Middleware, Next
 from broadcasting.middleware import SocketIdMiddleware
 from broadcasting.testing import FakeBroadcasts, fake
@@ -320,5 +322,6 @@ class Kept(BaseBroadcaster):
 async def test_one_goes_through_a_broadcaster_that_was_built(outbox: list[Broadcast]) -> None:
     theirs = Kept()
     notify(user(), OrderReady(Order(pk=3)), via=theirs)
+    assert await asyncio.to_thread(flush, 5)
     await anotify(user(), Paid(6), via=["locmem", theirs])
     assert (len(theirs.sent), len(outbox)) == (2, 1)
