@@ -31,7 +31,8 @@ from broadcasting.protocol.errors import (
 from broadcasting.protocol.protocol import Protocol, check_application, check_version
 from broadcasting.server import origins
 from broadcasting.server.actions import handle
-from broadcasting.server.connection import CONTROL_FRAMES, Connection
+from broadcasting.server.connection import Connection
+from broadcasting.server.lane import LANE
 from broadcasting.server.node import Node, get_node
 from broadcasting.typing import Receive, Scope, Send
 
@@ -76,7 +77,7 @@ class PusherConsumer(AsyncConsumer):
             node.settings,
             node.counters,
             task=asyncio.current_task(),
-            control=(scope.get("extensions") or {}).get(CONTROL_FRAMES),
+            lane=(scope.get("extensions") or {}).get(LANE),
         )
         try:
             await node.connect(connection)

@@ -1,8 +1,12 @@
 """One live socket: the only place that knows how bytes leave.
 
-The ASGI ``send`` coroutine is stepped once by hand, which costs a fraction of a task.
+Where the server lends its lane, the bytes of a frame are built once and go to each transport
+as they are; what a slow reader cannot take waits here, in a bounded outbox, as references to
+bytes that all sockets share.
+
+Elsewhere the ASGI ``send`` coroutine is stepped once by hand, which costs a fraction of a task.
 Servers finish it in that step unless the peer reads slowly; only then is it handed to a
-task, and later frames wait in a bounded outbox behind it, so that order always holds.
+task, and later frames wait in the outbox behind it. Order always holds.
 """
 
 from __future__ import annotations
@@ -11,9 +15,8 @@ import asyncio
 import contextlib
 import logging
 import types
-import typing
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from broadcasting.conf import ServerSettings
@@ -21,39 +24,35 @@ from broadcasting.protocol.errors import HandshakeRefused, TryAgain
 from broadcasting.protocol.messages import error as error_frame
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.server.counters import Counters
+from broadcasting.server.frames import Frame
+from broadcasting.server.lane import Lane
 from broadcasting.typing import Message, Send
 
 logger = logging.getLogger("broadcasting.server")
 
 
 # Shared by all sockets that read fast enough, which is nearly all of them, nearly always.
-_NO_OUTBOX: deque[tuple[Message, int]] = deque(maxlen=0)
+_NO_OUTBOX: deque[Frame] = deque(maxlen=0)
+
+CHUNK = 65_536
+"""Bytes of a slow reader's outbox that are given to its transport at once."""
 
 
-class Frame:
-    """A finished text, built once per broadcast and shared by all sockets."""
+def send_all(connections: Iterable[Connection], frame: Frame) -> None:
+    """Write a broadcast to every socket. See Connection.send().
 
-    __slots__ = ("message", "size", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        # Bytes, counted only where they are not as many as the characters.
-        self.size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        self.message: Message = {"type": "websocket.send", "text": text}
-
-
-CONTROL_FRAMES = "broadcasting.control_frames"
-"""The extension of the scope under which a server offers ControlFrames."""
-
-
-class ControlFrames(typing.Protocol):
-    """A socket's WebSocket pings and pongs, where the server lets them be seen."""
-
-    heard_at: float | None
-    """When the last one came, in seconds of the loop's clock; None: never."""
-
-    def ask(self) -> None:
-        """Send a ping."""
+    This loop is what a fan-out costs: one write for each socket, and nothing else.
+    """
+    wire = frame.wire
+    for connection in connections:
+        write = connection.write
+        if write is None:
+            connection.send(frame)
+            continue
+        try:
+            write(wire)
+        except Exception as problem:  # a transport that is gone, before anybody was told
+            connection.lost(problem)
 
 
 class Connection:
@@ -61,6 +60,7 @@ class Connection:
 
     __slots__ = (
         "_asgi_send",
+        "_close_message",
         "_counters",
         "_outbox",
         "_outbox_bytes",
@@ -69,10 +69,11 @@ class Connection:
         "_writer",
         "closing",
         "closing_since",
-        "control",
+        "lane",
         "protocol",
         "revocations_before",
         "socket_id",
+        "write",
     )
 
     def __init__(
@@ -82,12 +83,15 @@ class Connection:
         settings: ServerSettings,
         counters: Counters,
         task: asyncio.Task[Any] | None = None,
-        control: ControlFrames | None = None,
+        lane: Lane | None = None,
     ) -> None:
         """``task`` is the consumer's, cancelled when a peer does not even read our close."""
         self.protocol = protocol
         self.socket_id = protocol.socket_id
-        self.control = control
+        self.lane = lane
+        self.write: Callable[[bytes], object] | None = None
+        """Takes wire bytes at once; None: see send()."""
+
         self.revocations_before = 0
         """How many its node had heard when it came; newer ones count for its answers."""
 
@@ -102,29 +106,29 @@ class Connection:
         self._counters = counters
         self._task = task
         self._writer: asyncio.Task[None] | None = None
-        self._outbox: deque[tuple[Message, int]] = _NO_OUTBOX
+        self._outbox: deque[Frame] = _NO_OUTBOX
         self._outbox_bytes = 0
+        self._close_message: Message | None = None
+        """Sent behind the outbox."""
+
+        if lane is not None:
+            lane.watcher = self
+            if not lane.paused:
+                self.write = lane.write
 
     def send(self, frame: Frame) -> None:
         """Write a broadcast, or keep it for a slow reader. Never blocks, never raises.
 
         With the policy ``drop`` it may be lost.
         """
-        if self.closing:
-            return
-        if self._writer is not None:
-            self._wait_in_line(frame, self._settings.slow_policy == "drop")
-            return
-        self._step(frame.message)
+        if self._writer is None and self.lane is None and not self.closing:
+            self._step(frame.messages)
+        else:
+            self._send(frame, may_drop=self._settings.slow_policy == "drop")
 
     def reply(self, frame: Frame) -> None:
         """See send(). A frame of the protocol itself is never dropped: the peer counts on it."""
-        if self.closing:
-            return
-        if self._writer is not None:
-            self._wait_in_line(frame, may_drop=False)
-            return
-        self._step(frame.message)
+        self._send(frame, may_drop=False)
 
     def reply_text(self, text: str) -> None:
         """See reply()."""
@@ -139,34 +143,37 @@ class Connection:
         """Send a close frame behind whatever waits; nothing is sent after it."""
         if self.closing:
             return
-        self.closing = True
+        self._stop_sending()
         message = _close_message(code, reason)
-        if self._writer is not None:
-            self._outbox.append((message, 0))
+        if self._is_behind():
+            self._close_message = message
         else:
-            self._step(message)
+            self._step((message,))
 
     async def aclose(self, code: int, reason: str = "") -> None:
         """See close(). Raises what the server raises that cannot send this code.
 
         Such a server ends the socket itself when it sees the exception.
         """
-        if self.closing or self._writer is not None:
+        if self.closing or self._is_behind():
             self.close(code, reason)
             return
-        self.closing = True
+        self._stop_sending()
         await self._asgi_send(_close_message(code, reason))
 
     def abandon(self) -> None:
         """End the consumer of a peer that reads nothing, not even a close frame."""
-        self.closing = True
+        self._stop_sending()
         if self._task is not None:
             self._task.cancel()
 
     def detach(self) -> None:
         """Let the consumer end by itself: nobody may cut it short while it cleans up."""
-        self.closing = True
+        self._stop_sending()
         self._task = None
+        if self.lane is not None:
+            self.lane.watcher = None
+            self.lane = None
 
     def release(self) -> None:
         """End the consumer's coroutine when no loop runs any more that could."""
@@ -175,39 +182,115 @@ class Connection:
             with contextlib.suppress(RuntimeError):
                 coroutine.close()
 
-    def _step(self, message: Message) -> None:
-        try:
-            # Not every server's send is a coroutine; what it awaits as is at least an iterator.
-            sending = self._asgi_send(message).__await__()
-            waits_for = next(sending)
-        except StopIteration:
-            return
-        except Exception as problem:  # servers differ in what a vanished peer raises
-            self._lost(problem)
-            return
-        self._outbox = deque()
-        self._writer = asyncio.get_running_loop().create_task(self._write(sending, waits_for))
+    def lost(self, problem: Exception) -> None:
+        """Nothing can be written."""
+        logger.debug("Cannot write to %s: %s", self.socket_id, problem)
+        # Usually the peer is gone; if not, an open socket that stays silent is worse.
+        self.abandon()
 
-    async def _write(self, sending: Any, waits_for: Any) -> None:
+    # -- what the lane tells ----------------------------------------------------------------
+
+    def pause(self) -> None:
+        self.write = None
+
+    def resume(self) -> None:
+        lane = self.lane
+        while self._outbox and lane is not None and not lane.paused:
+            self._write(lane, self._next_chunk())
+        if lane is None or lane.paused or self._outbox:
+            return
+        self._outbox = _NO_OUTBOX
+        if self._close_message is not None:
+            self._step((self._close_message,))
+            self._close_message = None
+        elif not self.closing:
+            self.write = lane.write
+
+    def lose(self) -> None:
+        self._stop_sending()
+        self._forget_outbox()
+
+    # -- how bytes leave --------------------------------------------------------------------
+
+    def _send(self, frame: Frame, *, may_drop: bool) -> None:
+        if self.write is not None and self.lane is not None:
+            self._write(self.lane, frame.wire)
+        elif self.closing:
+            return
+        elif self._writer is not None or self.lane is not None:
+            self._wait_in_line(frame, may_drop)
+        else:
+            self._step(frame.messages)
+
+    def _write(self, lane: Lane, wire: bytes) -> None:
+        try:
+            lane.write(wire)
+        except Exception as problem:  # a transport that is gone, before anybody was told
+            self.lost(problem)
+
+    def _step(self, messages: tuple[Message, ...]) -> None:
+        for number, message in enumerate(messages, 1):
+            try:
+                # Not every server's send is a coroutine; what it awaits as is at least an iterator.
+                sending = self._asgi_send(message).__await__()
+                waits_for = next(sending)
+            except StopIteration:
+                continue
+            except Exception as problem:  # servers differ in what a vanished peer raises
+                self.lost(problem)
+                return
+            self._outbox = deque()
+            writing = self._write_slowly(sending, waits_for, messages[number:])
+            self._writer = asyncio.get_running_loop().create_task(writing)
+            return
+
+    async def _write_slowly(
+        self, sending: Any, waits_for: Any, messages: tuple[Message, ...]
+    ) -> None:
+        """Send what was begun, ``messages`` behind it, and then all that waits."""
         try:
             await finish(sending, waits_for)
-            while self._outbox:
-                message, size = self._outbox.popleft()
-                self._outbox_bytes -= size
+            for message in messages:
                 await self._asgi_send(message)
+            while behind := self._next_messages():
+                for message in behind:
+                    await self._asgi_send(message)
         except Exception as problem:  # servers differ in what a vanished peer raises
-            self._lost(problem)
+            self.lost(problem)
         finally:
             self._writer = None
-            self._outbox = _NO_OUTBOX
-            self._outbox_bytes = 0
+            self._forget_outbox()
+
+    def _next_messages(self) -> tuple[Message, ...]:
+        if self._outbox:
+            frame = self._outbox.popleft()
+            self._outbox_bytes -= frame.size
+            return frame.messages
+        message, self._close_message = self._close_message, None
+        return () if message is None else (message,)
+
+    def _next_chunk(self) -> bytes:
+        """Take frames from the outbox that are worth one write."""
+        chunk, size = [], 0
+        while self._outbox and size < CHUNK:
+            frame = self._outbox.popleft()
+            chunk.append(frame.wire)
+            size += frame.size
+        self._outbox_bytes -= size
+        return b"".join(chunk)
+
+    def _is_behind(self) -> bool:
+        return self._writer is not None or bool(self._outbox)
 
     def _wait_in_line(self, frame: Frame, may_drop: bool) -> None:
-        if self._outbox_bytes + frame.size <= self._settings.outbox_bytes:
-            self._outbox.append((frame.message, frame.size))
+        waiting = self._outbox_bytes + (self.lane.waiting() if self.lane is not None else 0)
+        if waiting + frame.size <= self._settings.outbox_bytes:
+            if self._outbox is _NO_OUTBOX:
+                self._outbox = deque()
+            self._outbox.append(frame)
             self._outbox_bytes += frame.size
         elif may_drop:
-            self._counters.slow_dropped += 1
+            self._counters.slow_dropped += len(frame.messages)
         else:
             self._counters.slow_closed += 1
             logger.info("Closing %s: it reads too slowly, its outbox is full", self.socket_id)
@@ -217,10 +300,14 @@ class Connection:
             self._outbox_bytes = 0
             self.close(TryAgain.code, "Reads too slowly")
 
-    def _lost(self, problem: Exception) -> None:
-        logger.debug("Cannot write to %s: %s", self.socket_id, problem)
-        # Usually the peer is gone; if not, an open socket that stays silent is worse.
-        self.abandon()
+    def _stop_sending(self) -> None:
+        self.closing = True
+        self.write = None
+
+    def _forget_outbox(self) -> None:
+        self._outbox = _NO_OUTBOX
+        self._outbox_bytes = 0
+        self._close_message = None
 
 
 def _close_message(code: int, reason: str) -> Message:

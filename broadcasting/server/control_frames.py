@@ -13,27 +13,50 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from broadcasting.server.connection import CONTROL_FRAMES
+from broadcasting.server.lane import LANE, Watcher
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One socket under ``websockets_serve``. See ControlFrames for what it adds."""
 
     heard_at: float | None = None
+    paused = False
+    watcher: Watcher | None = None
+
+    @property
+    def write(self) -> Any:
+        return self.transport.write
+
+    def waiting(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.paused = True
+        if self.watcher:
+            self.watcher.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.paused = False
+        if self.watcher:
+            self.watcher.resume()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             # The application does not run before the next turn of the loop.
             extensions: Any = self.scope["extensions"]
-            extensions[CONTROL_FRAMES] = self
+            extensions[LANE] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.watcher:
+            self.watcher.lose()
         if self.handshake_initiated and self.response.status_code == 101:
             # Two that hold each other would wait for the garbage collector, which comes rarely.
             extensions: Any = self.scope["extensions"]
-            extensions.pop(CONTROL_FRAMES, None)
+            extensions.pop(LANE, None)
 
     def handle_ping(self) -> None:
         self.heard_at = asyncio.get_running_loop().time()

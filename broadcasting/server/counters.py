@@ -36,6 +36,10 @@ class Counters:
     slow_dropped: int = 0
     """Frames not given to a socket because its outbox was full."""
 
+    backlogs: int = 0
+    """Times that a channel of very many listeners was written to the end at once, since events
+    came faster than it could be written in slices."""
+
     terminated: int = 0
     """Sockets ended because the application terminated their user's connections."""
 

@@ -18,7 +18,8 @@ from broadcasting.protocol.errors import (
     PongTimeout,
     UnknownApplication,
 )
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
@@ -87,19 +88,19 @@ class Sweep:
             self._node.counters.unauthorized_closed += 1
             connection.refuse(NotAuthorizedInTime())
             return
-        control = connection.control
-        if control is not None and control.heard_at is not None:
-            protocol.hear(control.heard_at)
+        lane = connection.lane
+        if lane is not None and lane.heard_at is not None:
+            protocol.hear(lane.heard_at)
         else:
-            control = None
+            lane = None
         if protocol.is_stale(now, settings.pong_timeout):
             self._node.counters.stale_closed += 1
             connection.refuse(PongTimeout())
         elif protocol.needs_ping(now, settings.activity_timeout):
             protocol.pinged_at = now
             # Whoever uses control frames may answer nothing else (as Reverb has it).
-            if control is not None:
-                control.ask()
+            if lane is not None:
+                lane.ask()
             else:
                 connection.reply(PING_FRAME)
 

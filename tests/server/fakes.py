@@ -10,6 +10,7 @@ from broadcasting.protocol.application import Application
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.server.connection import Connection
 from broadcasting.server.counters import Counters
+from broadcasting.server.lane import Lane, Watcher
 
 APPLICATION = Application(id="app", key="app-key", secret="app-secret", enable_client_events=True)
 
@@ -51,14 +52,46 @@ class VanishedSocket(FakeSocket):
         raise RuntimeError("Unexpected ASGI message after the close")
 
 
+class FakeLane:
+    """A transport whose peer reads as long as it is told to."""
+
+    heard_at: float | None = None
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.write = self.written.append
+        self.held = 0
+        """Bytes that the transport holds."""
+
+        self.paused = False
+        self.watcher: Watcher | None = None
+
+    def ask(self) -> None:
+        """Nobody answers."""
+
+    def waiting(self) -> int:
+        return self.held
+
+    def pause(self) -> None:
+        self.paused = True
+        if self.watcher is not None:
+            self.watcher.pause()
+
+    def resume(self) -> None:
+        self.paused = False
+        if self.watcher is not None:
+            self.watcher.resume()
+
+
 def connection(
     socket: FakeSocket,
     socket_id: str = "1.1",
     settings: ServerSettings | None = None,
     counters: Counters | None = None,
     task: asyncio.Task[Any] | None = None,
+    lane: Lane | None = None,
 ) -> Connection:
     protocol = Protocol(APPLICATION, socket_id, now=0.0)
     return Connection(
-        protocol, socket.send, settings or ServerSettings(), counters or Counters(), task
+        protocol, socket.send, settings or ServerSettings(), counters or Counters(), task, lane
     )

@@ -10,8 +10,8 @@ import pytest
 
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol.errors import Reconnect
-from broadcasting.server.connection import Frame
 from broadcasting.server.counters import Counters
+from broadcasting.server.frames import Frame
 from tests.server.fakes import FakeSocket, StalledSocket, VanishedSocket, connection
 
 NUMBERS = [str(number) for number in range(10)]
@@ -51,7 +51,7 @@ async def test_a_reader_that_caught_up_is_written_to_directly_again():
 async def test_a_full_outbox_ends_the_socket_so_that_the_client_returns():
     counters = Counters()
     socket = StalledSocket()
-    slow = connection(socket, settings=ServerSettings(outbox_bytes=25), counters=counters)
+    slow = connection(socket, settings=ServerSettings(outbox_bytes=30), counters=counters)
     for _ in range(6):
         slow.send(Frame("0123456789"))
     assert slow.closing
@@ -66,7 +66,7 @@ async def test_a_full_outbox_ends_the_socket_so_that_the_client_returns():
 async def test_what_the_protocol_owes_is_never_dropped():
     counters = Counters()
     socket = StalledSocket()
-    settings = ServerSettings(outbox_bytes=25, slow_policy="drop")
+    settings = ServerSettings(outbox_bytes=30, slow_policy="drop")
     slow = connection(socket, settings=settings, counters=counters)
     for number in range(3):
         slow.send(Frame(f"012345678{number}"))
@@ -80,7 +80,7 @@ async def test_what_the_protocol_owes_is_never_dropped():
 
 async def test_a_peer_that_asks_on_and_on_and_reads_nothing_is_sent_away_all_the_same():
     counters = Counters()
-    settings = ServerSettings(outbox_bytes=25, slow_policy="drop")
+    settings = ServerSettings(outbox_bytes=30, slow_policy="drop")
     slow = connection(StalledSocket(), settings=settings, counters=counters)
     for _ in range(9):
         slow.reply_text("pong")
@@ -105,7 +105,7 @@ async def test_a_full_outbox_may_drop_frames_instead():
     socket = StalledSocket()
     slow = connection(
         socket,
-        settings=ServerSettings(outbox_bytes=25, slow_policy="drop"),
+        settings=ServerSettings(outbox_bytes=30, slow_policy="drop"),
         counters=counters,
     )
     for number in range(5):
@@ -170,7 +170,7 @@ async def test_a_server_may_give_its_sending_as_any_awaitable(waits):
 
 
 def test_a_frame_weighs_its_bytes():
-    assert [Frame(text).size for text in ("abc", "äbc", "€")] == [3, 4, 3]
+    assert [Frame(text).size for text in ("abc", "äbc", "€")] == [5, 6, 5]
 
 
 async def _idle() -> None:
