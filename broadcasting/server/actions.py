@@ -15,7 +15,8 @@ from broadcasting.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 from broadcasting.server.node import Node
 
 PONG_FRAME = Frame(messages.PONG)

@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 from broadcasting.applications import Application, get_applications
@@ -24,9 +25,10 @@ from broadcasting.protocol.errors import OverCapacity, Reconnect
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.registry import Cached, get_registry
 from broadcasting.server.access import Access
-from broadcasting.server.connection import Connection, Frame, finish
+from broadcasting.server.connection import Connection, finish
 from broadcasting.server.counters import Counters
 from broadcasting.server.counts import Counts
+from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Hub
 from broadcasting.server.interests import Interests
 from broadcasting.server.replays import Replays
@@ -52,7 +54,7 @@ class Node:
         self.draining = False
         self.backplane = get_backplane()
         self.registry = get_registry()
-        self.hub = Hub()
+        self.hub = Hub(self.loop.call_soon, self.counters)
         self.replays = Replays()
         self.reporter = Reporter(self.loop, get_settings().webhooks.grace)
         self.counts = Counts(self.loop, settings.subscription_count_interval, self._tell_count)
@@ -87,12 +89,11 @@ class Node:
         # The local backplane brings every envelope of the process; most may be for nobody here.
         if not self.hub.count(topic):
             return
-        frame, hub = Frame(envelope.frame), self.hub
-        if ahead := self.replays.passes(topic, envelope.id):
-            sent = hub.send_to_others(topic, frame, ahead, envelope.except_socket)
-        else:
-            sent = hub.send(topic, frame, envelope.except_socket)
-        self.counters.frames_out += sent
+        spare: Collection[Connection] = self.replays.passes(topic, envelope.id)
+        if envelope.except_socket is not None:
+            sender = self.connections.get(envelope.except_socket)
+            spare = spare if sender is None else {sender, *spare}
+        self.hub.send(topic, Frame(envelope.frame), spare)
 
     def hears(self, app_id: str) -> bool:
         """Whether control envelopes of an application arrive here."""
@@ -172,6 +173,7 @@ class Node:
         if self.draining:
             return
         self.draining = True
+        self.hub.flush()
         for connection in tuple(self.connections.values()):
             connection.refuse(Reconnect())
         self._sweep.stop()
@@ -214,6 +216,7 @@ class Node:
             return
         match control:
             case Terminate():
+                self.hub.flush()  # what was sent before is theirs
                 self.access.terminate(envelope.app_id, control)
             case Revoke():
                 self.access.revoke(envelope.app_id, control)

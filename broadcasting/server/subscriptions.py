@@ -10,7 +10,8 @@ from broadcasting.protocol.errors import AccessRevoked, InvalidMember, ProtocolE
 from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
 from broadcasting.protocol.protocol import Member
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Subscriptions:
             node.reporter.occupied(application, channel)
         if member is not None and joined.first_of_user:
             added = messages.member_added(channel, member.user_id, member.user_info)
-            node.hub.send(topic, Frame(added), connection.socket_id)
+            node.hub.send(topic, Frame(added), (connection,))
             node.reporter.member_added(application, channel, member.user_id)
         # Before anything else is waited for: the next one's count must come after it.
         self._count(connection, channel, joined.count)
@@ -98,6 +99,8 @@ class Subscriptions:
                 raise AccessRevoked(channel=channel)
             protocol.subscriptions[channel] = member
             members = joined.members
+        # What waits tells of changes that this answer holds already.
+        self._node.hub.catch_up(topic, connection)
         connection.reply_text(messages.subscription_succeeded(channel, members))
         if is_cache(channel):
             await self._replay(connection, topic)

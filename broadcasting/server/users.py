@@ -9,7 +9,8 @@ from broadcasting.protocol.errors import WatchlistTooLong
 from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.names import user_channel
 from broadcasting.protocol.protocol import MAX_WATCHLIST, User
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
 
 if TYPE_CHECKING:

@@ -163,6 +163,7 @@ async def test_a_member_leaves_as_if_by_itself():
     await handle(node, other, ask(other, room, user_id="8"))
     revoke(node, channel=room)
     assert last(socket)["event"] == "pusher:subscription_error"
+    node.hub.flush()
     assert last(others)["event"] == "pusher_internal:member_removed"
     assert await node.registry.members("app", room) == {"8": None}
 

@@ -13,9 +13,9 @@ import pytest
 from broadcasting.backplanes import Envelope
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol import messages
-from broadcasting.server import connection as connection_module
+from broadcasting.server.frames import Frame
 from broadcasting.server.node import Node
-from tests.server.fakes import FakeSocket, connection
+from tests.server.fakes import FakeLane, FakeSocket, connection
 
 SOCKETS = 1_000
 
@@ -54,7 +54,7 @@ async def test_a_fan_out_encodes_once_and_calls_little_for_each_socket(
 
     frames = Counter[str]()
 
-    class CountingFrame(connection_module.Frame):
+    class CountingFrame(Frame):
         __slots__ = ()
 
         def __init__(self, text: str) -> None:
@@ -67,6 +67,7 @@ async def test_a_fan_out_encodes_once_and_calls_little_for_each_socket(
     with Profile() as profile:
         frame = messages.event("Shipped", "news", '{"id":1}')
         node.backplane.publish(Envelope(app_id="app", channel="news", frame=frame))
+        node.hub.flush()
 
     assert all(socket.texts == [frame] for socket in sockets)
     assert sorted(encoded) == ["Shipped", "news", '{"id":1}']
@@ -76,6 +77,22 @@ async def test_a_fan_out_encodes_once_and_calls_little_for_each_socket(
     assert sum(per_socket.values()) <= 3 * SOCKETS, per_socket
     # One message object shared by all of them.
     assert len({id(socket.messages[0]) for socket in sockets}) == 1
+
+
+async def test_on_the_lane_a_fan_out_calls_nothing_for_each_socket_but_its_write():
+    node = Node(ServerSettings())
+    lanes = [FakeLane() for _ in range(SOCKETS)]
+    for number, lane in enumerate(lanes):
+        node.hub.join(("app", "news"), connection(FakeSocket(), f"1.{number}", lane=lane))
+    with Profile() as profile:
+        for text in ("one", "two"):
+            node.backplane.publish(Envelope(app_id="app", channel="news", frame=text))
+        node.hub.flush()
+    # Both in one write, and the same bytes for all of them.
+    (wire,) = {id(wire): wire for lane in lanes for wire in lane.written}.values()
+    assert wire == b"\x81\x03one\x81\x03two"
+    assert all(len(lane.written) == 1 for lane in lanes)
+    assert max(profile.calls.values()) < 10
 
 
 async def test_an_envelope_that_nobody_here_listens_to_is_not_made_a_frame():

@@ -14,7 +14,7 @@ from broadcasting.protocol.protocol import Member
 from broadcasting.registry import Left
 from broadcasting.registry.memory import MemoryRegistry
 from broadcasting.server import node as nodes
-from broadcasting.server.connection import Frame
+from broadcasting.server.frames import Frame
 from broadcasting.server.interests import Interests
 from broadcasting.server.node import LEAVES_A_TURN, Node, get_node
 from broadcasting.testing.client import PusherClient
@@ -51,6 +51,7 @@ async def test_a_backplane_that_hangs_makes_no_ghost_members():
     await node.subscriptions.enter(stays, "presence-chat", Member(user_id="bob"))
     async with asyncio.timeout(1):
         await node.disconnect(gone)
+    node.hub.flush()
     assert "member_removed" in bob.texts[-1]
     assert node.hub.count(("app", "alone")) == 0
     assert (await node.registry.occupancy("app", "alone")).sockets == 0
@@ -88,6 +89,7 @@ async def test_a_channel_that_cannot_be_left_keeps_nobody_in_the_others(
 
     monkeypatch.setattr(node.registry, "leave", failing)
     await node.disconnect(gone)
+    node.hub.flush()
     assert "member_removed" in bob.texts[-1]
     assert "RuntimeError: mine" in caplog.text
     assert node.counters.failures == 1

@@ -48,6 +48,12 @@ class Visitor:
             assert self.node.replays.__dict__ == {"_passed": {}, "_ahead": {}}
 
 
+def deliver(node: Node, arrived: Envelope) -> None:
+    """As if the turn of the loop ended with it."""
+    node.receive(arrived)
+    node.hub.flush()
+
+
 async def test_what_is_kept_before_it_arrives_comes_once():
     """121: the sender has kept it, and its envelope is still on its way."""
     node = get_node()
@@ -56,11 +62,11 @@ async def test_what_is_kept_before_it_arrives_comes_once():
         remember(node, kept)
         async with Visitor(node, "1.1") as early:
             assert scores(early) == [str(number)]
-            node.receive(kept)
+            deliver(node, kept)
             assert scores(early) == [str(number)]
             async with Visitor(node, "2.2") as late:
                 assert scores(late) == [str(number)]
-                node.receive(envelope(7))
+                deliver(node, envelope(7))
                 assert scores(late) == scores(early) == [str(number), "7"]
 
 
@@ -72,7 +78,7 @@ async def test_those_who_were_there_before_get_it_live():
         kept = envelope(1)
         remember(node, kept)
         async with Visitor(node, "2.2") as newcomer:
-            node.receive(kept)
+            deliver(node, kept)
             assert scores(there) == ["0", "1"]
             assert scores(newcomer) == ["1"]
 
@@ -85,7 +91,7 @@ async def test_the_last_frame_is_the_one_that_was_kept():
     remember(node, second)
     async with Visitor(node, "1.1") as newcomer:
         node.receive(first)
-        node.receive(second)
+        deliver(node, second)
         assert scores(newcomer) == ["2", "1", "2"]
 
 
