@@ -11,10 +11,12 @@ ASGI, but no task, no events, and one write.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from httptools import HttpParserUpgrade
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -60,6 +62,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._stuck_since: float | None = None
         """Since when a body's framing comes, and nothing of the body."""
 
+        self._data = b""
+        """What is read right now."""
+
         self._over = False
         """Whether what still comes is none of our business: refused, or a WebSocket's."""
 
@@ -87,7 +92,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._received += len(data)
         self._moved = False
+        self._data = data
         super().data_received(data)
+        self._data = b""
         if not self._over:
             self._take_stock()
 
@@ -108,9 +115,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_looking()
-        if not self._over:
-            self._over = True
-            super().handle_websocket_upgrade()
+        if self._over:
+            return
+        self._over = True
+        # uvicorn catches this and calls us; behind the head there may be the first frames.
+        upgrade = sys.exc_info()[1]
+        end = upgrade.args[0] if isinstance(upgrade, HttpParserUpgrade) else len(self._data)
+        super().handle_websocket_upgrade()
+        if rest := self._data[end:]:
+            self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
+        # The parser holds us: together we would wait for the garbage collector.
+        self.parser = self.cycle = None  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -8,15 +8,15 @@ import functools
 import gc
 import signal
 import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
-from broadcasting.server.control_frames import WebSocketProtocol
+from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
 from broadcasting.server.node import get_node
+from broadcasting.server.websocket import WebSocketProtocol
 
 MAX_FRAME = 1_048_576
 """Bytes of one frame before the server itself ends the socket with 1009, as Daphne's default;
@@ -100,14 +100,6 @@ class SocketServer(uvicorn.Server):
             reset(connection.transport)
 
 
-def reset(transport: Any) -> None:
-    """End a connection at once, and let the kernel forget what waits in it for the peer too."""
-    now = struct.pack("ii", 1, 0)
-    with contextlib.suppress(Exception):  # not every kind of socket lingers, or is there still
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
-    transport.abort()
-
-
 def configuration(
     application: Any,
     *,
@@ -126,11 +118,9 @@ def configuration(
         host=host,
         port=port,
         http=functools.partial(HttpProtocol, quick=quick),  # type: ignore[arg-type]  # makes one
-        # Sans-I/O is the fastest of uvicorn's own; compression costs every frame of a
-        # fan-out again, and control pings a timer each: the node's one sweep asks instead.
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME,
-        ws_per_message_deflate=False,
+        # The node's one sweep asks instead.
         ws_ping_interval=None,
         ws_ping_timeout=None,
         backlog=4_096,
