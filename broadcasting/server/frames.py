@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broadcasting.server.framing import text_frame
+from broadcasting.server import framing
 from broadcasting.typing import Message
 
 
@@ -18,7 +18,7 @@ class Frame:
         """What ASGI calls them: one for each text."""
 
         # A lone surrogate of some other program's must not cost anybody the socket.
-        self.wire = text_frame(text.encode("utf-8", "replace"))
+        self.wire = framing.frame(framing.TEXT, text.encode("utf-8", "replace"))
         """What goes over the wire: a whole WebSocket frame, or several."""
 
     @classmethod
