@@ -1,18 +1,13 @@
-"""What ``OrderShipped(order).dispatch()`` costs its caller, beside the least it could cost.
-
-    ./dev bench dispatch [--events 3000] [--rounds 7]
+"""Publish path: what ``OrderShipped(order).dispatch()`` costs, beside the least it could.
 
 Without a queue: beside encoding the same payload and one bare Redis publish of it. Through
-Celery: beside a bare ``task.delay()`` of the same payload. Processor time of this process; the
-contenders take turns, so judge by the ratios of one run. A Valkey is started for it.
+Celery: beside a bare ``task.delay()`` of the same payload. Processor time of this process for
+``events`` calls, divided by them; a Valkey is started for it, on the other core.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +21,9 @@ from celery import Celery
 from django.conf import settings
 from django.test import override_settings
 
+from tests.benchmarks.benchmark import Benchmark, Column, Options, Rounds, note
+from tests.benchmarks.running import LOAD_CORE, SERVER_CORE, on_core
+
 SETTINGS: dict[str, Any] = {
     "SECRET_KEY": "benchmark-only-secret-key-of-more-than-fifty-characters-0123456789",
     "INSTALLED_APPS": ["django.contrib.contenttypes", "django.contrib.auth", "broadcasting"],
@@ -35,12 +33,8 @@ SETTINGS: dict[str, Any] = {
 APPLICATIONS = [{"id": "app", "key": "app-key", "secret": "app-secret"}]
 
 
-def main(arguments: list[str]) -> None:
-    """Print a table of medians, and the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=3_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args(arguments)
+def run(options: Options) -> Rounds:
+    """Return the microseconds of each round, after one that warms up."""
     logging.disable(logging.INFO)
     settings.configure(**SETTINGS)
     django.setup()
@@ -48,21 +42,20 @@ def main(arguments: list[str]) -> None:
         celery = Celery("bench", broker=broker, set_as_current=True)
         celery.set_default()
         contenders = {name: make(url, celery) for name, make in CONTENDERS.items()}
-        rounds: dict[str, list[float]] = {name: [] for name in contenders}
+        rounds: Rounds = {name: [] for name in contenders}
         for number in range(options.rounds + 1):
             for name, (setting, once) in contenders.items():
+                note(f"publish: round {number} of {options.rounds}, {name}")
                 with override_settings(**setting):
                     spent = microseconds(once, options.events)
-                if number:  # the first round warms up
-                    rounds[name].append(spent)
+                if number:
+                    rounds[name].append({"cpu_us": spent})
             redis.Redis.from_url(url).flushall()
-    for name, measured in rounds.items():
-        print(f"{name:44}{statistics.median(measured):8.1f} us")
+    note("")
     for name, beside in RATIOS.items():
-        ratio = statistics.median(
-            mine / least for mine, least in zip(rounds[name], rounds[beside], strict=True)
-        )
-        print(f"{name}: {ratio:.2f} times {beside}")
+        for mine, least in zip(rounds[name], rounds[beside], strict=True):
+            mine["times"] = mine["cpu_us"] / least["cpu_us"]
+    return rounds
 
 
 def microseconds(once: Callable[[], object], events: int) -> float:
@@ -81,13 +74,12 @@ def valkey() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory(prefix="vk") as folder:
         path = Path(folder) / "s"
         server = ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(folder))
-        server.start()
-        if (os.cpu_count() or 1) > 1:
-            # A core each, as a server on another machine would have.
-            os.sched_setaffinity(int(server.client().info("server")["process_id"]), {1})
-            os.sched_setaffinity(0, {0})
+        # A core each, as a server on another machine would have.
+        with on_core(LOAD_CORE):
+            server.start()
         try:
-            yield f"unix://{path}", f"redis+socket://{path}"
+            with on_core(SERVER_CORE):
+                yield f"unix://{path}", f"redis+socket://{path}"
         finally:
             server.stop()
 
@@ -170,3 +162,14 @@ RATIOS = {
     "dispatch, sync, channel_layer": "encode and one bare publish",
     "dispatch, celery": "a bare task.delay()",
 }
+
+PUBLISH = Benchmark(
+    name="publish",
+    title="Publish path: what a dispatch costs its caller",
+    columns=(
+        Column(key="cpu_us", title="CPU µs"),
+        Column(key="times", title="times the least", digits=2),
+    ),
+    defaults={"events": 3000, "rounds": 7},
+    run=run,
+)

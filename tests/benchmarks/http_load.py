@@ -7,39 +7,35 @@ are signed beforehand.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import hmac
 import json
 import select
 import socket
 import time
 
-BODY = json.dumps(
-    {"name": "bench-event", "channels": ["bench"], "data": json.dumps({"pad": "x" * 200})}
-).encode()
+from tests.benchmarks.contenders import Application
+from tests.benchmarks.publishing import event, signed
+from tests.benchmarks.running import Server
 
 
-def signed_request(port: int) -> bytes:
+def signed_request(server: Server, size: int) -> bytes:
     """Return one request, head and body."""
-    md5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
-    query = f"auth_key=app-key&auth_timestamp={int(time.time())}&auth_version=1.0&body_md5={md5}"
-    text = f"POST\n/apps/app/events\n{query}"
-    signature = hmac.new(b"app-secret", text.encode(), "sha256").hexdigest()
+    body = event("bench", size, int(time.time() * 1e6))
+    target = signed(server, f"/apps/{server.application.id}/events", body)
     return (
-        f"POST /apps/app/events?{query}&auth_signature={signature} HTTP/1.1\r\n"
-        f"Host: 127.0.0.1:{port}\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(BODY)}\r\n\r\n"
-    ).encode() + BODY
+        f"POST {target} HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n"
+        f"Connection: keep-alive\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
 
 
-def run(port: int, clients: int, seconds: float) -> dict[str, float]:
+def run(server: Server, size: int, clients: int, seconds: float) -> dict[str, float]:
     """Keep ``clients`` requests under way; return how it went once ``seconds`` are over."""
-    request, poll = signed_request(port), select.epoll()
+    request, poll = signed_request(server, size), select.epoll()
     sockets: dict[int, socket.socket] = {}
     sent: dict[int, float] = {}
 
     def connect() -> None:
-        client = socket.create_connection(("127.0.0.1", port))
+        client = socket.create_connection((server.host, server.port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         poll.register(client, select.EPOLLIN)
         number = client.fileno()
@@ -73,19 +69,26 @@ def run(port: int, clients: int, seconds: float) -> dict[str, float]:
                 client.sendall(request)
     late = sorted(latencies)
     return {
+        "requests": len(late),
         "requests_s": len(late) / (now - began),
         "p50_ms": late[len(late) // 2] * 1000,
         "p99_ms": late[int(len(late) * 0.99)] * 1000,
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line and print the result as JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
+    for name, kind in (("host", str), ("port", int), ("id", str), ("key", str), ("secret", str)):
+        parser.add_argument(name, type=kind)
+    parser.add_argument("size", type=int)
     parser.add_argument("clients", type=int)
     parser.add_argument("seconds", type=float)
-    parser.add_argument("--quiet", action="store_true")
-    options = parser.parse_args()
-    result = run(options.port, options.clients, options.seconds)
-    if not options.quiet:
-        print(json.dumps(result))
+    words = parser.parse_args()
+    application = Application(id=words.id, key=words.key, secret=words.secret)
+    server = Server(host=words.host, port=words.port, pid=None, application=application)
+    print(json.dumps(run(server, words.size, words.clients, words.seconds)))
+
+
+if __name__ == "__main__":
+    main()
