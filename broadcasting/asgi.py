@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
-from channels.routing import URLRouter
 from django.core.handlers.asgi import ASGIHandler
 
 from broadcasting import client_events, occurrences, signals
@@ -34,14 +33,15 @@ class BroadcastingApplication:
     """Routes by path and starts the node: with ASGI lifespan, or lazily without it."""
 
     def __init__(self, inner: AsgiApplication | None = None) -> None:
-        from broadcasting.routing import socket_urlpatterns
+        # Late: importing get_application must not need configured settings.
+        from broadcasting.consumers import PusherConsumer
 
         for observer in (signals.observer, client_events.observer, office):
             occurrences.observe(observer)
         _built.add(self)
         prefix = get_settings().server.path
         self.inner = inner
-        self._sockets: AsgiApplication = URLRouter(socket_urlpatterns())
+        self._sockets: AsgiApplication = PusherConsumer.as_asgi()
         self._socket_prefix = f"{prefix}/app/"
         self._api = Api(prefix)
         # Django's own handler raises for websockets; another router may have its own.
@@ -53,8 +53,12 @@ class BroadcastingApplication:
             case "lifespan":
                 await _lifespan(receive, send)
             case "websocket":
-                get_node()
-                await self._websocket(scope, receive, send)
+                if (key := self._key(scope)) is not None:
+                    # As Channels' router would, but each coroutine in between stays with a socket.
+                    scope["url_route"] = {"kwargs": {"key": key}}
+                    await self._sockets(scope, receive, send)
+                else:
+                    await self._websocket(scope, receive, send)
             case "http":
                 get_node()
                 await self._http(scope, receive, send)
@@ -74,18 +78,19 @@ class BroadcastingApplication:
             await respond(send, 404, {"error": "Not found", "code": 404})
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._is_ours(scope):
-            await self._sockets(scope, receive, send)
-        elif self._inner_takes_sockets and self.inner is not None:
+        if self._inner_takes_sockets and self.inner is not None:
             await self.inner(scope, receive, send)
         elif (await receive())["type"] == "websocket.connect":
             logger.info("No socket lives at %.200r", scope["path"])
             await send({"type": "websocket.close"})
 
-    def _is_ours(self, scope: Scope) -> bool:
+    def _key(self, scope: Scope) -> str | None:
+        """Return the application key at whose path a socket is wanted, if it is a path of ours."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        key = path.removeprefix(self._socket_prefix).removesuffix("/")
-        return path.startswith(self._socket_prefix) and key != "" and "/" not in key
+        if not path.startswith(self._socket_prefix):
+            return None
+        key: str = path.removeprefix(self._socket_prefix).removesuffix("/")
+        return key if key and "/" not in key else None
 
 
 class Guarded:

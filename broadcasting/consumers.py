@@ -43,7 +43,7 @@ MESSAGES_A_TURN = 16
 
 
 class PusherConsumer(AsyncConsumer):
-    """One socket at ``/app/{key}``, from its handshake to its end."""
+    """Sockets at ``/app/{key}``, each from its handshake to its end."""
 
     channel_layer_alias = None  # type: ignore[assignment]  # the stubs forget that None is off
 
@@ -53,7 +53,8 @@ class PusherConsumer(AsyncConsumer):
         backplane = get_backplane()
         if isinstance(backplane, LocalBackplane):
             backplane.expect_node()
-        return super().as_asgi(**initkwargs)
+        # It keeps nothing of a socket, so one is enough for all of them.
+        return cls(**initkwargs)
 
     async def __call__(  # type: ignore[override]  # ours are looser
         self, scope: Scope, receive: Receive, send: Send
