@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from broadcasting.applications import Application, get_applications
@@ -32,7 +34,14 @@ SHORTEST_DEMAND = 1.0
 LONGEST = 5.0
 """Seconds between two looks at most: also how late a changed application is noticed."""
 
+LOOKS_A_TURN = 1_000
+"""Sockets that are looked at before everything else has its turn: each may need a ping."""
+
 PING_FRAME = Frame(messages.PING)
+
+
+_Changes = dict[str, Application | None]
+"""By id, the applications that are otherwise than before; None: gone."""
 
 
 class Sweep:
@@ -40,14 +49,18 @@ class Sweep:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._is_looking = False
+        """Whether a look has begun, and is not over."""
+
         self._known: dict[str, Application] = {}
 
     def wake(self, application: Application) -> None:
         """Look from now on: a socket of ``application`` has come."""
         if application.id not in self._known:
             self._known[application.id] = application
-        if application.enable_user_authentication and self._node.holds(application.id) == 1:
+        first = self._node.holds(application.id) == 1
+        if application.enable_user_authentication and first and not self._is_looking:
             # It may be in more of a hurry than those before it.
             self.stop()
         if self._timer is None:
@@ -71,14 +84,24 @@ class Sweep:
         self._timer = self._node.loop.call_later(min(shortest / 4, LONGEST), self._look)
 
     def _look(self) -> None:
-        self._timer = None
-        changes = self._changed_applications()
+        everybody = iter(tuple(self._node.connections.values()))
+        self._is_looking = True
+        self._look_on(everybody, self._changed_applications())
+
+    def _look_on(self, rest: Iterator[Connection], changes: _Changes) -> None:
+        """Look at some of ``rest``, and at the others in the turns that follow."""
         now = self._node.now()
-        for connection in tuple(self._node.connections.values()):
+        some = tuple(islice(rest, LOOKS_A_TURN))
+        for connection in some:
             if connection.closing:
                 self._give_up(connection, now)
             elif not (changes and self._adopt(connection, changes)):
                 self._check_liveness(connection, now)
+        if len(some) == LOOKS_A_TURN:
+            self._timer = self._node.loop.call_soon(self._look_on, rest, changes)
+            return
+        self._is_looking = False
+        self._timer = None
         if self._node.connections:
             self._schedule()
 
@@ -111,9 +134,9 @@ class Sweep:
         elif now - connection.closing_since >= self._node.settings.pong_timeout:
             connection.abandon()
 
-    def _changed_applications(self) -> dict[str, Application | None]:
+    def _changed_applications(self) -> _Changes:
         """Return what the source of applications says otherwise than before, by id."""
-        changes: dict[str, Application | None] = {}
+        changes: _Changes = {}
         for app_id, known in tuple(self._known.items()):
             try:
                 current = get_applications().by_id(app_id)
@@ -130,7 +153,7 @@ class Sweep:
                 self._known[app_id] = current
         return changes
 
-    def _adopt(self, connection: Connection, changes: dict[str, Application | None]) -> bool:
+    def _adopt(self, connection: Connection, changes: _Changes) -> bool:
         """Pass a change on to ``connection``; return whether that was its end."""
         app_id = connection.protocol.application.id
         if app_id not in changes:

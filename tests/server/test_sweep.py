@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.test import override_settings
 
 from broadcasting.applications import Application, BaseApplications
+from broadcasting.protocol.errors import HandshakeRefused
+from broadcasting.server.connection import Connection
 from broadcasting.server.node import get_node
 from broadcasting.testing.client import PusherClient, SocketClosed
 
@@ -125,3 +128,32 @@ def member_auth(client: PusherClient) -> str:
     from broadcasting.protocol.signing import authorization, channel_text
 
     return authorization(KNOWN, channel_text(client.socket_id, "private-c"))
+
+
+async def test_many_are_looked_at_in_slices_and_nobody_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("broadcasting.server.sweep.LOOKS_A_TURN", 2)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(PusherClient()) for _ in range(5)]
+        turns = []
+        refuse = Connection.refuse
+
+        def refused(connection: Connection, problem: HandshakeRefused) -> None:
+            turns.append(passed[0])
+            refuse(connection, problem)
+
+        passed = [0]
+
+        def pass_on() -> None:
+            passed[0] += 1
+            ticking[0] = loop.call_soon(pass_on)
+
+        loop = asyncio.get_running_loop()
+        ticking = [loop.call_soon(pass_on)]
+        monkeypatch.setattr(Connection, "refuse", refused)
+        become(monkeypatch, replace(KNOWN, enabled=False))
+        for client in clients:
+            assert (await client.areceive()).event == "pusher:error"
+        ticking[0].cancel()
+    assert [turn - turns[0] for turn in turns] == [0, 0, 1, 1, 2]
