@@ -100,6 +100,7 @@ BROADCASTING = _BROADCASTING | {
         "PATH": os.environ.get("LIVE_PATH", ""),
         "ACTIVITY_TIMEOUT": float(os.environ.get("LIVE_ACTIVITY_TIMEOUT", "120")),
         "PONG_TIMEOUT": float(os.environ.get("LIVE_PONG_TIMEOUT", "30")),
+        "SLOW_POLICY": os.environ.get("LIVE_SLOW_POLICY", "close"),
         "SUBSCRIPTION_COUNT_INTERVAL": 1,
         "OUTBOX_BYTES": int(os.environ.get("LIVE_OUTBOX_BYTES", "1048576")),
         "DRAIN_SECONDS": 2,
