@@ -202,7 +202,11 @@ class WebSocketProtocol(Endpoint):
             self._close(1011, "")
 
     async def receive(self) -> Message:
-        """Return the next message: ASGI's receive."""
+        """Return the next message: ASGI's receive.
+
+        What came behind it is looked at when this is called again, so that a message is handled,
+        and perhaps answered, before the close that came with it.
+        """
         while (message := self._next) is None:
             self._read_more()
             if self._next is not None:
@@ -213,8 +217,6 @@ class WebSocketProtocol(Endpoint):
             self._reader = join(self._loop, self._reader)
             await self._reader
         self._next = None
-        # So that what comes behind it is seen, a ping or a close, while this one is handled.
-        self._read_more()
         self._in_a_row += 1
         if self._in_a_row > MESSAGES_A_TURN:
             self._in_a_row = 0
