@@ -266,14 +266,26 @@ class WebSocketProtocol(Endpoint):
         headers = [*self._server_state.default_headers, *message.get("headers", ())]
         answer = upgrade.switching(self._kept, message.get("subprotocol"), headers)
         self._log("[accepted]")
-        self.transport.write(answer)
-        self._kept = None
+        self._kept = answer
         self._state = OPEN
-        self.write = self.transport.write
+        self.write = self._begin
+        # Most applications say something at once, and one write is cheaper than two.
+        self._loop.call_soon(self._begin)
         if (keeper := self._keeper()) is not None:
             keeper.add(self)
         if not self._next:
             self._read()
+
+    def _begin(self, wire: bytes = b"") -> None:
+        """Answer the handshake, and send what the application says first behind it."""
+        answer, self._kept = self._kept, None
+        if answer is None or self._state != OPEN:
+            self.write(wire)
+            return
+        self.transport.write(answer + wire)
+        self.write = self.transport.write
+        if self.watcher is not None:
+            self.watcher.resume()  # with a quicker way to write
 
     def _deny(self, message: Message) -> None:
         """Refuse in the application's own words. The head leaves with the first of the body."""
