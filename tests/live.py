@@ -76,7 +76,9 @@ class Server:
         self.start()
 
 
-def spawn(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    command: list[str], env: Mapping[str, str], log: Path, close_fds: bool = True
+) -> subprocess.Popen[bytes]:
     """Start a process of the live site, its output going to ``log``."""
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": SETTINGS,
@@ -93,6 +95,7 @@ def spawn(command: list[str], env: Mapping[str, str], log: Path) -> subprocess.P
             stderr=output,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            close_fds=close_fds,
         )
 
 

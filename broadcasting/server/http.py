@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 
 from broadcasting.server import plain
 from broadcasting.server.exchange import Exchange, exchange
+from broadcasting.server.limits import Door
 from broadcasting.server.node import get_node
 from broadcasting.typing import AsgiApplication, Scope
 
@@ -44,9 +45,14 @@ class HttpProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         quick: Quick | None = None,
+        door: Door | None = None,
     ) -> None:
-        """``quick`` returns what answers a request without ever waiting, if anything does."""
+        """``quick`` returns what answers a request without ever waiting, if anything does.
+
+        ``door`` says whether there is room for one more.
+        """
         super().__init__(config, server_state, app_state, _loop)
+        self._door = door
         self._node = get_node()
         usual = not (config.access_log or self.root_path or self.limit_concurrency)
         self._quick = quick if usual else None
@@ -80,6 +86,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # of uvicorn's own servers
+        if self._door is not None and not self._door.admits(len(self.connections)):
+            self.transport.abort()
+            return
         self._head_since = self.loop.time()
         self._look_after(self._node.settings.handshake_timeout)
 

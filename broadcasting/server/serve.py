@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import functools
 import gc
+import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,8 @@ import uvicorn
 
 from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
+from broadcasting.server.limits import Door
+from broadcasting.server.listening import CannotListen, Listening
 from broadcasting.server.node import get_node
 from broadcasting.server.websocket import WebSocketProtocol
 
@@ -31,36 +35,71 @@ class SocketServer(uvicorn.Server):
     """A server whose sockets learn of its end from us, with a code to return at once."""
 
     def __init__(
-        self, config: uvicorn.Config, announce: Callable[[], object], patience: float
+        self,
+        config: uvicorn.Config,
+        listening: Listening,
+        announce: Callable[[], object],
+        patience: float,
+        certificate: ssl.SSLContext | None = None,
+        door: Door | None = None,
     ) -> None:
         """``announce`` is called once the server takes connections.
 
         ``patience``: seconds that a peer may take to read what was sent before we hung up.
+        ``certificate`` encrypts every connection. ``door`` tells the log of a full house.
         """
         super().__init__(config)
+        self._listening = listening
         self._announce = announce
         self._patience = patience
+        self._certificate = certificate
+        self._door = door
         self._hung_up: dict[Any, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.started:
-            return
+        # uvicorn brings the application up; where to listen it need not know.
+        await super().startup([])
+        try:
+            self.servers = [await self._listen(sock) for sock in self._listening.sockets]
+        except OSError as problem:  # another process was faster than we between bind and listen
+            await self.lifespan.shutdown()
+            raise CannotListen(f"Cannot listen: {problem.strerror}.") from problem
         self._announce()
         # With Python's defaults, full collections over every connection dominate.
         gc.collect()
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)
 
+    async def _listen(self, sock: socket.socket) -> asyncio.base_events.Server:
+        encrypted: dict[str, Any] = {}
+        if self._certificate is not None:
+            patience = get_node().settings.handshake_timeout
+            encrypted = {"ssl": self._certificate, "ssl_handshake_timeout": patience}
+        loop = asyncio.get_running_loop()
+        # uvloop keeps it to itself when this fails.
+        sock.listen(self.config.backlog)
+        return await loop.create_server(
+            self._protocol, sock=sock, backlog=self.config.backlog, **encrypted
+        )
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_LOOK == 0:
             self._cut_off(asyncio.get_running_loop().time())
+            if self._door is not None:
+                self._door.look()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         drain = self.config.timeout_graceful_shutdown or 0
         ends = loop.time() + drain
+        self._listening.leave()
         for server in self.servers:
             server.close()
         # Those that were seen to hang before; the others have as long as everybody.
@@ -103,21 +142,23 @@ class SocketServer(uvicorn.Server):
 def configuration(
     application: Any,
     *,
-    host: str,
-    port: int,
     drain_seconds: float,
     log_level: str,
+    behind_proxy: bool = False,
     quick: Quick | None = None,
+    door: Door | None = None,
 ) -> uvicorn.Config:
     """Return uvicorn's settings; ``drain_seconds`` bounds the wait for sockets at the end.
 
-    ``quick`` answers what it can before the application is asked; see HttpProtocol.
+    ``behind_proxy``: whatever connects is a proxy that may say whom it speaks for.
+    ``quick`` answers what it can before the application is asked, and ``door`` says who may
+    come; see HttpProtocol.
     """
+    trusted = "*" if behind_proxy and "FORWARDED_ALLOW_IPS" not in os.environ else None
     return uvicorn.Config(
         application,
-        host=host,
-        port=port,
-        http=functools.partial(HttpProtocol, quick=quick),  # type: ignore[arg-type]  # makes one
+        forwarded_allow_ips=trusted,
+        http=functools.partial(HttpProtocol, quick=quick, door=door),  # type: ignore[arg-type]  # makes one
         ws=WebSocketProtocol,
         ws_max_size=MAX_FRAME,
         # The node's one sweep asks instead.
@@ -132,12 +173,11 @@ def configuration(
     )
 
 
-def run(config: uvicorn.Config, announce: Callable[[], object], patience: float) -> None:
+def run(server: SocketServer) -> None:
     """Serve until SIGTERM or SIGINT; return normally after a clean stop.
 
-    See SocketServer for ``announce`` and ``patience``.
+    Raises CannotListen.
     """
-    server = SocketServer(config, announce, patience)
     # Until uvicorn listens to signals itself, and once it has stopped: it raises the signal
     # again then, and a clean stop exits 0.
     previous = signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))

@@ -112,8 +112,6 @@ async def server() -> AsyncIterator[Server]:
     application = get_application(site)
     config = configuration(
         application,
-        host="127.0.0.1",
-        port=0,
         drain_seconds=1,
         log_level="critical",
         quick=quick_answers(application),
@@ -139,7 +137,9 @@ def request(path: str = "/", method: bytes = b"GET", headers: bytes = KEEP) -> b
     return method + b" " + path.encode() + b" HTTP/1.1\r\nhost: x\r\n" + headers + b"\r\n"
 
 
-def signed(body: bytes = BODY, headers: bytes = KEEP, method: str = "POST") -> bytes:
+def signed(
+    body: bytes = BODY, headers: bytes = KEEP, method: str = "POST", app_id: str = "app"
+) -> bytes:
     """An event, or what else ``/events`` does not take."""
     parameters = {
         "auth_key": "app-key",
@@ -147,11 +147,11 @@ def signed(body: bytes = BODY, headers: bytes = KEEP, method: str = "POST") -> b
         "auth_version": "1.0",
         "body_md5": md5_of(body),
     }
-    text = request_text(method, "/apps/app/events", parameters)
+    text = request_text(method, f"/apps/{app_id}/events", parameters)
     parameters["auth_signature"] = sign("app-secret", text)
     query = "&".join(f"{key}={value}" for key, value in parameters.items())
     length = f"content-length: {len(body)}\r\n".encode()
-    return request(f"/apps/app/events?{query}", method.encode(), headers + length) + body
+    return request(f"/apps/{app_id}/events?{query}", method.encode(), headers + length) + body
 
 
 # -- bounds ----------------------------------------------------------------------------------

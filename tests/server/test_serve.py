@@ -113,8 +113,11 @@ def test_a_taken_port_is_an_error_not_a_silence():
             timeout=live.PATIENCE,
             check=False,
         )
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"CommandError: Cannot listen on 127.0.0.1:{port}: Address already in use."
+        " Stop what listens there, or choose another --port."
+    )
     assert "are on http" not in done.stdout
 
 

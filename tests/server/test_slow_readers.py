@@ -106,18 +106,16 @@ SITE = """
 import sys
 import django; django.setup()
 from broadcasting.asgi import get_application
-from broadcasting.server.serve import configuration, run
+from broadcasting.server.listening import on_port
+from broadcasting.server.serve import SocketServer, configuration, run
 
 async def site(scope, receive, send):
     headers = [(b"content-length", b"12000000")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": bytes(12_000_000)})
 
-config = configuration(
-    get_application(site), host="127.0.0.1", port=int(sys.argv[1]), drain_seconds=20,
-    log_level="warning",
-)
-run(config, print, patience=0.2)
+config = configuration(get_application(site), drain_seconds=20, log_level="warning")
+run(SocketServer(config, on_port("127.0.0.1", int(sys.argv[1])), print, patience=0.2))
 """
 
 
