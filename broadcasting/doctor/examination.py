@@ -59,6 +59,7 @@ def examine(wish: Wish) -> Iterator[Hop]:
     yield hop("urls", project.check_urls)
     yield hop("middleware", project.check_middleware)
     yield hop("asgi", project.check_asgi)
+    yield hop("files", project.check_files)
     yield hop("queue", lambda: carriers.check_queue(wish.timeout))
     yield hop("backplane", lambda: carriers.check_backplane(wish.timeout))
     with ExitStack() as stack:

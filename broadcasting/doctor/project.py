@@ -19,6 +19,7 @@ from broadcasting.applications import default_application, get_applications
 from broadcasting.broadcasters import SILENT
 from broadcasting.conf import get_settings
 from broadcasting.doctor.report import Doubtful, Failed, Skipped, described
+from broadcasting.server.limits import CURE, FEW, capacity, raise_file_limit
 from broadcasting.typing import AsgiApplication, Message
 
 MIDDLEWARE = "broadcasting.middleware.SocketIdMiddleware"
@@ -125,6 +126,18 @@ def check_asgi() -> str:
             " application = get_application(get_asgi_application())",
         )
     return f"{dotted} takes sockets"
+
+
+def check_files() -> str:
+    """See how many sockets a server could hold that is started as this command was."""
+    files = raise_file_limit()
+    fits = capacity(files)
+    if fits is None:
+        return "nothing limits how many files a process may open"
+    found = f"a process may open {files:,} files, which is enough for {fits:,} sockets"
+    if fits < FEW:
+        raise Doubtful(found, f"For a server of many, {CURE}.")
+    return found
 
 
 async def _takes_sockets(application: AsgiApplication) -> bool:

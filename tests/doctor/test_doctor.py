@@ -195,6 +195,28 @@ def test_the_missing_middleware(doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "status", "words"),
+    [
+        (1_024, "warning", "may open 1,024 files"),
+        (65_536, "ok", "may open 65,536 files"),
+        (None, "ok", "nothing limits"),
+    ],
+)
+def test_how_many_sockets_fit(
+    doctor: Doctor,
+    monkeypatch: pytest.MonkeyPatch,
+    files: int | None,
+    status: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr("broadcasting.doctor.project.raise_file_limit", lambda: files)
+    found = doctor(url="http://127.0.0.1:1")
+    assert found.status("files") == status
+    assert words in found.detail("files")
+    assert (status == "ok") is (found.hops["files"]["cure"] is None)
+
+
+@pytest.mark.parametrize(
     ("path", "status", "words"),
     [
         (None, "skipped", "not set"),
