@@ -9,11 +9,14 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import live
+
+if TYPE_CHECKING:
+    from tests.server.certificates import Certificate
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave browsers on the slow lane to ``full``, before it is decided what does not run."""
+    for item in items:
+        called = getattr(item, "callspec", None)
+        slow_lane = called is not None and "uvicorn-slow-lane" in called.params.values()
+        if slow_lane and "browser" in item.path.parts:
+            item.add_marker(pytest.mark.full)
+
+
 STDERR = pytest.StashKey[int]()
 
 
@@ -111,17 +124,28 @@ def live_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return live.make_database(tmp_path_factory.mktemp("live"))
 
 
-@pytest.fixture(scope="session", params=["uvicorn", "daphne"])
+@pytest.fixture(scope="session", params=live.WAYS)
 def server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[live.Server]:
-    """A running server of each kind, shared by tests that leave it as they found it."""
+    """A running server of each kind, with its lane and without.
+
+    It is shared by tests that leave it as they found it.
+    """
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     with live.serving(request.param, env) as running:
         yield running
 
 
-@pytest.fixture(params=["uvicorn", "daphne"])
+@pytest.fixture(params=live.WAYS)
 def own_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[live.Server]:
     """A server of each kind that the test may stop, kill and restart."""
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     with live.serving(request.param, env) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate of this machine, and its key."""
+    from tests.server.certificates import make
+
+    return make(tmp_path_factory.mktemp("tls") / "ours")

@@ -24,6 +24,11 @@ PATIENCE = 30.0
 """Seconds to wait for a process, on a machine that is busy with other tests."""
 
 Kind = Literal["uvicorn", "daphne", "hypercorn", "wsgi", "gunicorn"]
+Way = Kind | Literal["uvicorn-slow-lane"]
+"""A server, and how its frames leave: through ASGI where its name says so."""
+
+WAYS: list[Way] = ["uvicorn", "uvicorn-slow-lane", "daphne"]
+"""What every promise of the server's is kept on."""
 
 
 @dataclass
@@ -43,6 +48,11 @@ class Server:
     @property
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/app/app-key?protocol=7&client=test&version=1"
+
+    @property
+    def lends_lane(self) -> bool:
+        """Whether the application gets more from it than ASGI."""
+        return self.kind == "uvicorn" and self.env.get("LIVE_LANE") != "off"
 
     def start(self) -> None:
         """Run it and return once it takes connections."""
@@ -163,9 +173,12 @@ def make_database(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(kind: Kind, env: Mapping[str, str]) -> Iterator[Server]:
+def serving(way: Way, env: Mapping[str, str]) -> Iterator[Server]:
     """A running server, stopped afterwards."""
-    server = Server(kind, free_port(), env)
+    if way == "uvicorn-slow-lane":
+        server = Server("uvicorn", free_port(), {**env, "LIVE_LANE": "off"})
+    else:
+        server = Server(way, free_port(), env)
     server.start()
     try:
         yield server

@@ -19,6 +19,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "loggers": {"broadcasting": {"handlers": ["console"], "level": "INFO"}},
 }
+if _header := os.environ.get("LIVE_PROXY_HEADER"):
+    SECURE_PROXY_SSL_HEADER = (_header, "https")
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 BROADCASTING = _BROADCASTING | {
     "CACHE_TTL": float(os.environ.get("LIVE_CACHE_TTL", "1800")),

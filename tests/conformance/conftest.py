@@ -8,7 +8,7 @@ import pytest
 from tests import live
 
 
-@pytest.fixture(scope="session", params=["uvicorn", "daphne"])
+@pytest.fixture(scope="session", params=live.WAYS)
 def hasty_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[live.Server]:
     """A server of each kind that pings, forgets and gives up soon, mounted under /realtime."""
     env = {

@@ -24,7 +24,8 @@ HEAD = """\
 # Conformance
 
 What a Pusher-protocol server owes its clients, number by number, and the tests that prove it
-here. This page is made from the tests. They run against `websockets_serve` and against Daphne.
+here. This page is made from the tests. They run against `websockets_serve`, as it is and with
+nothing but ASGI between it and the application, and against Daphne.
 
 *By* says who demands it: **Pusher**, as its documentation and pusher-js do; **Laravel Echo**, as
 Echo and Reverb do; **our choice**, where servers differ or nothing is written; **fault**, what

@@ -163,7 +163,7 @@ def write(file: Path, content: object) -> None:
     new.replace(file)
 
 
-@pytest.fixture(params=["uvicorn", "daphne"])
+@pytest.fixture(params=live.WAYS)
 def changing(
     request: pytest.FixtureRequest, live_database: Path, tmp_path: Path
 ) -> Iterator[Changing]:

@@ -76,7 +76,7 @@ DEEP = {
 }
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+@pytest.fixture(scope="module", params=live.WAYS)
 def battered(request: pytest.FixtureRequest, live_database: Path) -> Iterator[Server]:
     """A server of each kind that nobody else has to rely on."""
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}

@@ -17,6 +17,7 @@ from tests.conformance.peer import Peer, dial
 from tests.conformance.publishing import publish
 from tests.live import PATIENCE, Server
 
+WAYS: list[live.Way] = [*live.WAYS, "hypercorn"]
 KINDS: list[live.Kind] = ["uvicorn", "daphne", "hypercorn"]
 
 GREETING = (
@@ -95,7 +96,7 @@ ENDS: dict[str, tuple[bytes, tuple[int, int, int]]] = {
 """What ends a socket, and the code by kind of server."""
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=WAYS)
 def each_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[Server]:
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     with live.serving(request.param, env) as running:
@@ -166,6 +167,8 @@ async def test_ends_are_the_same_as_far_as_servers_let_them(each_server: Server,
                     pass
             await peer.socket.wait_closed()
         assert peer.socket.close_code == codes[KINDS.index(each_server.kind)]
+    if peer.socket.close_code == 1011:
+        await asyncio.to_thread(live.wait_for_line, each_server.log, "Traceback")
 
 
 async def test_control_pings_are_answered_by_each(each_server: Server) -> None:

@@ -16,7 +16,9 @@ from tests.live import Server
     [
         ("uvicorn", signal.SIGTERM),
         ("uvicorn", signal.SIGINT),
+        ("uvicorn-slow-lane", signal.SIGTERM),
         ("daphne", signal.SIGTERM),
+        ("daphne", signal.SIGINT),
     ],
     indirect=["own_server"],
 )

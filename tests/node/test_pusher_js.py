@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import Server, serving
+from tests.live import WAYS, Server, serving
 from tests.node.client import COUNTED, MASTER_KEY, SUBSCRIBED, caller, publish
 from tests.node.conftest import Clients
 
@@ -18,7 +18,7 @@ KINDS = ["", "private-", "presence-", "private-encrypted-"]
 versions = pytest.mark.parametrize("version", [7, 8])
 
 
-@pytest.fixture(params=["uvicorn", "daphne"])
+@pytest.fixture(params=WAYS)
 def inner_server(request: pytest.FixtureRequest, live_database: Path) -> Iterator[Server]:
     """A server under /inner that pings after a second and gives up after another."""
     env = {

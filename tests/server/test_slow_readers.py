@@ -28,6 +28,8 @@ EVENT = "x" * 10_000
 ENOUGH = 900
 """Events that fill what the kernel buffers for one socket, and the outbox behind it."""
 
+LANES = pytest.mark.parametrize("way", ["uvicorn", "uvicorn-slow-lane"])
+
 
 @asynccontextmanager
 async def deaf(port: int) -> AsyncIterator[socket.socket]:
@@ -76,8 +78,9 @@ async def flood(server: live.Server) -> None:
         await publish(server, "flood", "E", EVENT)
 
 
-async def test_one_that_reads_again_learns_why_it_was_sent_away(live_database: Path):
-    with live.serving("uvicorn", env(live_database)) as server:
+@LANES
+async def test_one_that_reads_again_learns_why_it_was_sent_away(way: live.Way, live_database: Path):
+    with live.serving(way, env(live_database)) as server:
         async with deaf(server.port) as peer, join(server) as other:
             await other.subscribe("flood")
             flooding = asyncio.create_task(flood(server))
@@ -93,8 +96,9 @@ async def test_one_that_reads_again_learns_why_it_was_sent_away(live_database: P
         assert received.count(b'"event":"E"') < ENOUGH
 
 
-async def test_one_that_never_reads_is_cut_off(live_database: Path):
-    with live.serving("uvicorn", env(live_database, LIVE_PONG_TIMEOUT="0.5")) as server:
+@LANES
+async def test_one_that_never_reads_is_cut_off(way: live.Way, live_database: Path):
+    with live.serving(way, env(live_database, LIVE_PONG_TIMEOUT="0.5")) as server:
         async with deaf(server.port) as peer, join(server) as other:
             await flood(server)
             await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
@@ -144,8 +148,9 @@ async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path,
         assert await asyncio.to_thread(process.wait, live.PATIENCE) == 0
 
 
-async def test_one_that_never_reads_does_not_hold_up_the_end(live_database: Path):
-    with live.serving("uvicorn", env(live_database)) as server:
+@LANES
+async def test_one_that_never_reads_does_not_hold_up_the_end(way: live.Way, live_database: Path):
+    with live.serving(way, env(live_database)) as server:
         async with deaf(server.port):
             await flood(server)
             await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
