@@ -82,7 +82,7 @@ class BroadcastingApplication:
             await self.inner(scope, receive, send)
         elif (await receive())["type"] == "websocket.connect":
             logger.info("No socket lives at %.200r", scope["path"])
-            await send({"type": "websocket.close"})
+            await _deny(scope, send)
 
     def _key(self, scope: Scope) -> str | None:
         """Return the application key at whose path a socket is wanted, if it is a path of ours."""
@@ -91,6 +91,16 @@ class BroadcastingApplication:
             return None
         key: str = path.removeprefix(self._socket_prefix).removesuffix("/")
         return key if key and "/" not in key else None
+
+
+async def _deny(scope: Scope, send: Send) -> None:
+    """Answer 404 where the server can be told what to answer; others say 403."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"No socket lives here\n"})
 
 
 class Guarded:

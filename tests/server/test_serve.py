@@ -51,7 +51,7 @@ def test_it_can_live_under_a_path():
     with live.serving("uvicorn", BARE | {"BARE_PATH": "/realtime"}) as server:
         with connect(server.socket_url.replace("/app/", "/realtime/app/")) as client:
             assert GREETING in str(client.recv(10))
-        with pytest.raises(Exception, match="403"), connect(server.socket_url):
+        with pytest.raises(Exception, match="404"), connect(server.socket_url):
             pass
         library = pusher.Pusher(
             "1", "app-key", "app-secret", host="127.0.0.1", port=server.port, ssl=False
