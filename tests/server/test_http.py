@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +19,7 @@ from websockets.asyncio.client import connect
 from broadcasting.asgi import get_application, quick_answers
 from broadcasting.protocol.signing import request_text, sign
 from broadcasting.registry.memory import MemoryRegistry
-from broadcasting.server.http import MAX_HEAD
+from broadcasting.server.http import MAX_HEAD, HttpProtocol
 from broadcasting.server.node import get_node
 from broadcasting.server.serve import configuration
 from broadcasting.typing import Receive, Scope, Send
@@ -460,3 +461,45 @@ async def test_a_mistake_of_ours_is_500(
         assert body == b"" or json.loads(body)["code"] == 500
         peer.send(signed())
         assert await peer.answer() == (200, b"{}")
+
+
+HANDSHAKE = request(
+    "/app/app-key?protocol=7",
+    headers=b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+)
+PING = b"\x89\x85\0\0\0\0early"
+
+
+@pytest.mark.parametrize("cut", [10, len(HANDSHAKE), len(HANDSHAKE) + 3, len(HANDSHAKE + PING)])
+async def test_frames_behind_a_handshake_are_not_lost(server: Server, cut: int):
+    """Not even those that come in one read with it."""
+    async with server.connect() as peer:
+        peer.send((HANDSHAKE + PING)[:cut])
+        await asyncio.sleep(0)
+        peer.send((HANDSHAKE + PING)[cut:])
+        async with asyncio.timeout(PATIENCE):
+            await peer.reader.readuntil(b"\x8a\x05early")
+
+
+async def test_a_handshake_leaves_nothing_of_its_http_behind(server: Server):
+    """Though the garbage collector does not come."""
+
+    def alive() -> int:
+        return sum(isinstance(thing, HttpProtocol) for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for earlier in (b"", request()):
+            async with server.connect() as peer:
+                peer.send(earlier)
+                if earlier:
+                    await peer.answer()
+                peer.send(HANDSHAKE)
+                async with asyncio.timeout(PATIENCE):
+                    await peer.reader.readuntil(b"connection_established")
+                assert alive() == before
+    finally:
+        gc.enable()
