@@ -194,7 +194,7 @@ class WebSocketProtocol(Endpoint):
         self._leave()
 
     def _leave(self) -> None:
-        if self._state == ASKED:
+        if self._state == ASKED or (self._state == DENYING and self._kept is not None):
             self._refuse(upgrade.response(500, [], b"Internal Server Error\n"))
         elif self._state == DENYING:
             self._end_refused()

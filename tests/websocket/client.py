@@ -129,6 +129,9 @@ async def plugged(
         yield Client(reader, writer)
     finally:
         writer.transport.abort()
+        # The server's end may be waited for in this very thread.
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 @contextlib.asynccontextmanager

@@ -36,8 +36,8 @@ class Site:
         self.server = uvicorn.Server(self.config)
         self.thread = threading.Thread(target=self.server.run)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.application(scope, receive, send)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        return await self.application(scope, receive, send)
 
     @property
     def port(self) -> int:
