@@ -20,8 +20,11 @@ LOOKS = 4
 class Asked(typing.Protocol):
     """What is kept alive."""
 
-    heard_at: float | None
     asked_at: float | None
+    """When it was pinged last, if that is not answered."""
+
+    held: bool
+    """Whether we stopped reading, and could not hear an answer."""
 
     def ask(self) -> None:
         """Send a ping."""
@@ -67,7 +70,7 @@ class Keepalive:
                 if now - pinged_at >= self._interval:
                     self._sockets[socket] = socket.asked_at = now
                     socket.ask()
-            elif now - asked_at >= self._timeout:
+            elif now - asked_at >= self._timeout and not socket.held:
                 self.remove(socket)
                 socket.fail(1011, "keepalive ping timeout")
         if self._sockets:

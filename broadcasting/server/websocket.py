@@ -13,23 +13,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
-from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.utils import (
-    ClientDisconnected,
-    get_client_addr,
-    get_local_addr,
-    get_path_with_query_string,
-    get_remote_addr,
-    is_ssl,
-)
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 
 from broadcasting.server import endpoint, framing, keepalive, upgrade
-from broadcasting.server.endpoint import ASKED, DENYING, ENDED, HEAD, OPEN, Endpoint, join
+from broadcasting.server.endpoint import ASKED, DENYING, ENDED, HEAD, OPEN, Endpoint
 from broadcasting.server.framing import BINARY, CUT, TEXT
 from broadcasting.server.lane import LANE, Lane
+from broadcasting.server.scopes import named, scope_of
+from broadcasting.server.waiting import join
 from broadcasting.typing import Message, Scope
 
 logger = logging.getLogger("uvicorn.error")
@@ -129,7 +123,9 @@ class WebSocketProtocol(Endpoint):
 
     def _ask(self, request: upgrade.Request) -> None:
         """Let the application decide about a good handshake."""
-        self.scope = self._scope(request)
+        self.scope = scope_of(request, self._config, self.transport, self._app_state)
+        lane: Lane = self
+        self.scope["extensions"][LANE] = lane
         self._kept = request.accept
         self._state = ASKED
         self._next = {"type": "websocket.connect"}
@@ -137,27 +133,6 @@ class WebSocketProtocol(Endpoint):
         task = self._loop.create_task(self._run())
         task.add_done_callback(tasks.discard)
         tasks.add(task)
-
-    def _scope(self, request: upgrade.Request) -> Scope:
-        root_path, transport = self._config.root_path, self.transport
-        path, _, query = request.target.partition("?")
-        lane: Lane = self
-        return {
-            "type": "websocket",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "wss" if is_ssl(transport) else "ws",
-            "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
-            "root_path": root_path,
-            "path": root_path + (unquote(path) if "%" in path else path),
-            "raw_path": (root_path + path).encode("ascii"),
-            "query_string": query.encode("ascii"),
-            "headers": request.headers,
-            "subprotocols": request.subprotocols,
-            "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}, LANE: lane},
-        }
 
     def _refuse(self, answer: bytes) -> None:
         """Answer what is no handshake, or is not wanted, and hang up."""
@@ -241,7 +216,7 @@ class WebSocketProtocol(Endpoint):
         # Written already, so that it keeps its place; only the next one has to wait.
         if self.paused and kind != "websocket.close":
             await self._drain()
-            if self._state == ENDED:
+            if self._state == ENDED and not self._dismissed:
                 raise ClientDisconnected
 
     def _obey(self, kind: str, message: Message) -> None:
@@ -320,9 +295,7 @@ class WebSocketProtocol(Endpoint):
 
     def _log(self, outcome: str) -> None:
         if logger.isEnabledFor(logging.INFO):
-            scope: Any = self.scope
-            where = get_path_with_query_string(scope)
-            logger.info('%s - "WebSocket %s" %s', get_client_addr(scope), where, outcome)
+            logger.info('%s - "WebSocket %s" %s', *named(self.scope), outcome)
 
 
 _EXPECTED = {

@@ -204,6 +204,20 @@ async def test_a_denial_in_the_applications_words(site: Site, pieces: list[bytes
         await asked.came_to()
 
 
+async def test_a_large_denial_is_waited_for(site: Site):
+    async def steps(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 403})
+        for more in (True, False):
+            body = {"type": "websocket.http.response.body", "body": b"x" * 20_000_000}
+            await send({**body, "more_body": more})
+
+    asked = Asked(site, steps)
+    async with plugged(site.port) as client:
+        status, _, body = await refused(client)
+        assert (status, len(body)) == (b"403", 40_000_000)
+        await asked.came_to()
+
+
 async def fails(scope: Scope, receive: Receive, send: Send) -> None:
     raise ValueError("early")
 
