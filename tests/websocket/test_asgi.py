@@ -456,3 +456,57 @@ async def test_each_handshake_is_a_line_for_those_who_read_them(
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     ends = ['"WebSocket /a?b" [accepted]', '"WebSocket /" 404']
     assert [line.partition(" - ")[2] for line in lines] == (ends if level == logging.INFO else [])
+
+
+async def test_a_peer_that_goes_before_it_is_let_in(site: Site):
+    """What it sent is nobody's: it was not accepted."""
+
+    async def steps(scope: Scope, receive: Receive, send: Send) -> list[Message]:
+        return [await receive(), await receive()]
+
+    asked = Asked(site, steps)
+    async with plugged(site.port) as client:
+        await client.send(request())
+    connect, end = await asked.came_to()
+    assert (connect["type"], end["code"]) == ("websocket.connect", 1006)
+
+
+async def test_a_denial_that_breaks_off_ends_there(site: Site):
+    async def steps(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404})
+        body = {"type": "websocket.http.response.body", "body": b"half", "more_body": True}
+        await send(body)
+
+    site.application = steps
+    async with plugged(site.port) as client:
+        assert (await refused(client))[::2] == (b"404", b"half")
+
+
+async def test_an_application_that_accepts_and_closes_at_once(site: Site):
+    async def steps(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4000})
+
+    site.application = steps
+    async with opened(site.port) as client:
+        assert await client.frame() == (CLOSE, b"\x0f\xa0")
+        # It is no matter what is said against it, or how.
+        await client.send(wire(b"", 3))
+        assert await client.ended() == b""
+
+
+async def test_what_an_application_returns_is_an_error_of_its_own(
+    site: Site, caplog: pytest.LogCaptureFixture
+):
+    async def returning(scope: Scope, receive: Receive, send: Send) -> Any:
+        await accept(receive, send)
+        await send({"type": "websocket.close"})
+        return "something"
+
+    caplog.set_level(logging.ERROR, "uvicorn.error")
+    site.application = returning
+    async with opened(site.port) as client:
+        await client.frame()
+        await client.send(close(1000))
+        await client.ended()
+    assert "returned 'something'" in caplog.text

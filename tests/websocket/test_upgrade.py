@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
+from uvicorn.server import ServerState
 
 from broadcasting.server import upgrade
+from broadcasting.server.websocket import MAX_HEAD, WebSocketProtocol
 from tests.websocket.client import ACCEPT, KEY, opened, plugged, request, wire
 from tests.websocket.site import Site
 
@@ -76,6 +81,10 @@ def test_what_must_be_said_with_a_refusal():
     assert b"\r\nallow: GET\r\n" in refused.value.answer
 
 
+def test_a_status_without_a_name_has_none():
+    assert upgrade.response(299, [], b"").startswith(b"HTTP/1.1 299 \r\n")
+
+
 @pytest.mark.parametrize("header", [(b"x", b"a\r\nb: c"), (b"x\r\n", b""), (b"", b"")])
 def test_a_header_cannot_end_early(header: tuple[bytes, bytes]):
     with pytest.raises(ValueError, match="would break"):
@@ -86,13 +95,42 @@ def test_a_header_cannot_end_early(header: tuple[bytes, bytes]):
         upgrade.switching(ACCEPT, "a\r\nb: c", [])
 
 
-async def test_a_request_may_come_in_pieces(site: Site):
-    async with plugged(site.port) as client:
-        whole = request()
-        await client.send(*(whole[at : at + 5] for at in range(0, len(whole), 5)))
+@pytest.fixture
+async def bare(site: Site) -> AsyncIterator[int]:
+    """The port of a server of the class alone, without an HTTP side before it."""
+    state, loop = ServerState(), asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: WebSocketProtocol(site.config, state, {}), "127.0.0.1", 0
+    )
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for connection in tuple(state.connections):
+        connection.shutdown()
+        connection.transport.abort()
+    await asyncio.gather(*state.tasks)
+
+
+@pytest.mark.parametrize("size", [1, 5, 1_000])
+async def test_a_request_may_come_in_pieces(bare: int, size: int):
+    """And the first frames with it."""
+    async with plugged(bare) as client:
+        whole = request() + wire(b"after")
+        await client.send(*(whole[at : at + size] for at in range(0, len(whole), size)))
         assert (await client.head())[0].startswith(b"HTTP/1.1 101 ")
-        await client.send(wire(b"after"))
         assert await client.frame() == (1, b"after")
+
+
+@pytest.mark.parametrize("ends", [b"", b"\r\n\r\n"])
+async def test_a_request_has_an_end(bare: int, ends: bytes):
+    async with plugged(bare) as client:
+        await client.send(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD + ends)
+        assert (await client.head())[0].startswith(b"HTTP/1.1 431 ")
+        await client.ended()
+
+
+async def test_a_server_may_end_before_a_request_does(bare: int):
+    async with plugged(bare) as client:
+        await client.send(b"GET / HT")
 
 
 async def test_a_wrong_version_is_told_the_right_one(site: Site):
