@@ -182,6 +182,11 @@ class WebSocketProtocol(Endpoint):
         What came behind it is looked at when this is called again, so that a message is handled,
         and perhaps answered, before the close that came with it.
         """
+        # Before a message is taken: who is cancelled meanwhile must not take it along.
+        self._in_a_row += 1
+        if self._in_a_row > MESSAGES_A_TURN:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
         while (message := self._next) is None:
             self._read_more()
             if self._next is not None:
@@ -192,10 +197,6 @@ class WebSocketProtocol(Endpoint):
             self._reader = join(self._loop, self._reader)
             await self._reader
         self._next = None
-        self._in_a_row += 1
-        if self._in_a_row > MESSAGES_A_TURN:
-            self._in_a_row = 0
-            await asyncio.sleep(0)
         return message
 
     async def send(self, message: Message) -> None:

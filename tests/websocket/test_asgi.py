@@ -412,6 +412,28 @@ async def test_two_may_wait_for_a_message(site: Site):
         assert await asked.came_to() == ["a", "b"]
 
 
+async def test_who_stops_waiting_loses_no_message(site: Site):
+    """Whenever it stops: all that came in one read are taken by those who give up at once."""
+
+    async def steps(scope: Scope, receive: Receive, send: Send) -> list[str]:
+        await accept(receive, send)
+        taken: list[str] = []
+        while len(taken) < 500:
+            taking: asyncio.Future[Message] = asyncio.ensure_future(receive())
+            await asyncio.sleep(0)
+            if not taking.done():
+                taking.cancel()
+                await asyncio.wait([taking])
+            if not taking.cancelled():
+                taken.append(taking.result()["text"])
+        return taken
+
+    asked = Asked(site, steps)
+    async with opened(site.port) as client:
+        await client.send(b"".join(wire(b"%d" % number) for number in range(500)))
+        assert await asked.came_to() == [str(number) for number in range(500)]
+
+
 async def test_a_cancelled_application_ends_its_socket(site: Site):
     async def steps(scope: Scope, receive: Receive, send: Send) -> None:
         await accept(receive, send)
