@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import threading
 from typing import Any
 
@@ -14,7 +16,7 @@ from broadcasting.server.endpoint import HIGH_WATER
 from broadcasting.server.lane import LANE
 from broadcasting.typing import Receive, Scope, Send
 from tests.live import PATIENCE
-from tests.websocket.client import CLOSE, CONTINUATION, PING, PONG, TEXT, opened, wire
+from tests.websocket.client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, opened, wire
 from tests.websocket.site import Site, echo
 from tests.websocket.test_asgi import Asked, accept
 
@@ -182,6 +184,37 @@ async def test_thousands_of_tiny_frames_leave_the_others_served(site: Site, floo
             assert await other.frame() == (TEXT, b"served")
         assert await flooder.frame() == (TEXT, b"")
         await sending
+
+
+def unframed(said: bytes) -> list[tuple[int, bytes]]:
+    """Return the frames of a server, all of them short and whole."""
+    frames = []
+    while said:
+        first, size = said[:2]
+        assert first & 0x80
+        assert len(said) >= 2 + size
+        frames.append((first & 0xF, said[2 : 2 + size]))
+        said = said[2 + size :]
+    return frames
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_garbage_ends_in_a_close_or_waits_and_leaves_no_traceback(
+    site: Site, seed: int, caplog: pytest.LogCaptureFixture
+):
+    chance = random.Random(seed)
+    for _ in range(40):
+        start = [b"", wire(b"", fin=False), wire(b"\xce\xce", BINARY), bytes([0x81, 0x85])]
+        garbage = chance.choice(start) + chance.randbytes(chance.randrange(200))
+        async with opened(site.port) as client:
+            await client.send(garbage[:20], garbage[20:])
+            client.writer.write_eof()
+            said = await client.ended()
+        frames = unframed(said)
+        assert CLOSE not in [opcode for opcode, _ in frames[:-1]]
+        if frames and frames[-1][0] == CLOSE:
+            assert frames[-1][1][:2] in [code.to_bytes(2, "big") for code in (1002, 1007, 1009)]
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_turn_of_the_loop_reads_a_few_frames(site: Site):
