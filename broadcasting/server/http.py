@@ -127,6 +127,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._over:
             return
         self._over = True
+        if not self._is_done():
+            # The answer that is under way would run into the frames.
+            self.transport.close()
+            return
         # uvicorn catches this and calls us; behind the head there may be the first frames.
         upgrade = sys.exc_info()[1]
         end = upgrade.args[0] if isinstance(upgrade, HttpParserUpgrade) else len(self._data)

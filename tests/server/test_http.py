@@ -482,6 +482,14 @@ async def test_frames_behind_a_handshake_are_not_lost(server: Server, cut: int):
             await peer.reader.readuntil(b"\x8a\x05early")
 
 
+async def test_a_handshake_does_not_run_into_an_answer(server: Server):
+    server.site.may.clear()
+    async with server.connect() as peer:
+        peer.send(request() + HANDSHAKE)
+        assert await peer.ended() == b""
+    server.site.may.set()
+
+
 async def test_a_handshake_leaves_nothing_of_its_http_behind(server: Server):
     """Though the garbage collector does not come."""
 
