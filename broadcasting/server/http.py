@@ -131,6 +131,10 @@ class HttpProtocol(HttpToolsProtocol):
             # The answer that is under way would run into the frames.
             self.transport.close()
             return
+        if self.scope["http_version"] != "1.1":
+            # What uvicorn hands on always says 1.1.
+            self.send_400_response("A WebSocket begins with HTTP/1.1")
+            return
         # uvicorn catches this and calls us; behind the head there may be the first frames.
         upgrade = sys.exc_info()[1]
         end = upgrade.args[0] if isinstance(upgrade, HttpParserUpgrade) else len(self._data)

@@ -19,7 +19,7 @@ class Watcher(typing.Protocol):
         """As much waits in the transport as should: write no more for now."""
 
     def resume(self) -> None:
-        """The transport has room again."""
+        """The transport has room again, or ``write`` is another one now."""
 
     def lose(self) -> None:
         """Nothing can be written any more: the connection ends, or its close frame is sent."""
@@ -38,7 +38,10 @@ class Lane(typing.Protocol):
     """Told of every change of ``paused``, and of the end."""
 
     def write(self, wire: bytes) -> None:
-        """Send whole unmasked frames, behind everything that was sent either way before."""
+        """Send whole unmasked frames, behind everything that was sent either way before.
+
+        May be kept and called for as long as nothing else is told.
+        """
 
     def ask(self) -> None:
         """Send a ping."""

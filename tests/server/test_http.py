@@ -490,6 +490,12 @@ async def test_a_handshake_does_not_run_into_an_answer(server: Server):
     server.site.may.set()
 
 
+async def test_a_handshake_of_http_1_0_is_none(server: Server):
+    async with server.connect() as peer:
+        peer.send(HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert (await peer.ended()).startswith(b"HTTP/1.1 400 ")
+
+
 async def test_a_handshake_leaves_nothing_of_its_http_behind(server: Server):
     """Though the garbage collector does not come."""
 
