@@ -51,7 +51,9 @@ class Interests:
         """Return once envelopes for ``topic`` arrive here. Raises BackplaneUnavailable."""
         if not self._subscription.selective:
             return
-        interest = self._topics.setdefault(topic, _Interest())
+        interest = self._topics.get(topic)
+        if interest is None:
+            interest = self._topics[topic] = _Interest()
         interest.holders += 1
         if interest.joined and not interest.lock.locked():
             return
