@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Never
@@ -67,10 +67,15 @@ class Signin:
 ClientMessage = Subscribe | Unsubscribe | Ping | Pong | ClientEvent | Signin
 
 
+# Made once; json.dumps() would make one for each call.
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""Return compact JSON, which need not be UTF-8; raise ValueError for NaN and infinity."""
+
+
 def encode(value: Any) -> str:
     """Return compact JSON; raise ValueError for NaN and infinity, which browsers refuse."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if not _is_utf8(text):  # a lone surrogate is legal in JSON, but not in UTF-8
+    text = write_json(value)
+    if not is_utf8(text):  # a lone surrogate is legal in JSON, but not in UTF-8
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text
 
@@ -82,7 +87,7 @@ def decode_json(text: str) -> Any:
     too large for a float.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = _read_json(text)
     except RecursionError:  # before Python 3.12 the decoder has a lower limit than ours
         raise InvalidMessage("JSON is nested too deeply") from None
     except ValueError:
@@ -137,7 +142,7 @@ def event(name: str, channel: str, data: Any, user_id: str | None = None) -> str
     if isinstance(data, str) and user_id is None:
         # What programs publish, many times a second: written down without the encoder's setup.
         text = f'{{"event":{_quoted(name)},"data":{_quoted(data)},"channel":{_quoted(channel)}}}'
-        if text.isascii() or _is_utf8(text):
+        if is_utf8(text):
             return text
     frame: dict[str, Any] = {"event": name, "data": data, "channel": channel}
     if user_id is not None:
@@ -162,12 +167,9 @@ def subscription_error(problem: SubscriptionRefused) -> str:
     return event("pusher:subscription_error", problem.channel or "", data)
 
 
-def subscription_succeeded(channel: str, members: Mapping[str, Any] | None = None) -> str:
-    """Return the answer to a subscription; ``members`` maps user id to user info."""
-    data: dict[str, Any] = {}
-    if members is not None:
-        data = {"presence": {"count": len(members), "ids": [*members], "hash": {**members}}}
-    return event("pusher_internal:subscription_succeeded", channel, encode(data))
+def subscription_succeeded(channel: str) -> str:
+    """Return the answer to a subscription; that of a presence channel is Roster.answer."""
+    return event("pusher_internal:subscription_succeeded", channel, "{}")
 
 
 def cache_miss(channel: str) -> str:
@@ -204,7 +206,10 @@ def member_removed(channel: str, user_id: str) -> str:
     return event("pusher_internal:member_removed", channel, encode({"user_id": user_id}))
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether ``text`` can be sent, which a lone surrogate cannot."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -251,6 +256,9 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(text)
     return number
+
+
+_read_json = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _too_deep(value: Any) -> bool:

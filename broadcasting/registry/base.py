@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from broadcasting.families import MayWait
 from broadcasting.protocol.protocol import Member
+from broadcasting.protocol.roster import Roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +24,6 @@ class Joined:
 
     first_of_user: bool = False
     """The member had no other socket in the channel."""
-
-    members: Mapping[str, Any] = field(default_factory=dict)
-    """User id to user info, the newcomer included; empty unless a member joined."""
 
     count: int = 0
     """Sockets in the channel now."""
@@ -63,7 +61,12 @@ class Cached:
 
 
 class BaseRegistry(MayWait, ABC):
-    """Occupancy, members, connections, users that are signed in, and last frames."""
+    """Occupancy, members, connections, users that are signed in, and last frames.
+
+    One node's questions about one channel are answered in the order in which they were decided.
+    A node relies on it: who is told the members of a channel is told of every change after that,
+    and of none before.
+    """
 
     known_options: ClassVar[frozenset[str] | None] = None
     """Keys that ``OPTIONS`` may have; None: whatever the registry likes."""
@@ -90,6 +93,15 @@ class BaseRegistry(MayWait, ABC):
     @abstractmethod
     async def members(self, app_id: str, channel: str) -> Mapping[str, Any]:
         """Return user id to user info of a presence channel."""
+
+    async def roster(self, app_id: str, channel: str) -> Roster:
+        """Return the members of a presence channel, ready to be told; asked after joins.
+
+        One question may serve many joins. The answer is read before anything else is waited
+        for, so it may be what the registry itself goes on with, and one that keeps it between
+        changes spares every newcomer the encoding of all others.
+        """
+        return Roster(channel, await self.members(app_id, channel))
 
     @abstractmethod
     async def occupancy(self, app_id: str, channel: str) -> Occupancy:

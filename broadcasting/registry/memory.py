@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from broadcasting.expiring import ExpiringMap
 from broadcasting.protocol.errors import PresenceFull
 from broadcasting.protocol.protocol import Member
+from broadcasting.protocol.roster import Roster
 from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
 
 OVERHEAD = 512
@@ -42,6 +43,7 @@ class MemoryRegistry(BaseRegistry):
         # By application, so that one tenant's names are never walked for another's answer.
         self._sockets: dict[str, dict[str, Sockets]] = defaultdict(dict)
         self._users: dict[str, dict[str, Users]] = defaultdict(dict)
+        self._rosters: dict[str, dict[str, Roster]] = defaultdict(dict)
         self._connections: dict[str, set[str]] = defaultdict(set)
         self._signed_in: dict[str, dict[str, set[str]]] = defaultdict(dict)
         self._max_bytes: int = options.get("max_cached_bytes", 67_108_864)
@@ -64,30 +66,25 @@ class MemoryRegistry(BaseRegistry):
         member: Member | None = None,
         max_members: int | None = None,
     ) -> Joined:
-        users = self._users[app_id].get(channel, {})
-        known = member is None or member.user_id in users
-        if not known and max_members is not None and len(users) >= max_members:
-            raise PresenceFull(
-                f"The channel has its limit of {max_members} members", channel=channel
-            )
+        known = True
+        if member is not None:
+            users = self._users[app_id].get(channel, {})
+            known = member.user_id in users
+            if not known and max_members is not None and len(users) >= max_members:
+                raise PresenceFull(
+                    f"The channel has its limit of {max_members} members", channel=channel
+                )
         sockets = self._sockets[app_id].setdefault(channel, {})
         first_socket = not sockets
         # Out and in again: a socket that comes back is the newest, and nobody stays behind
         # when it comes back as somebody else.
         previous = sockets.pop(socket_id, None)
-        if previous is not None:
+        if previous is not None and (member is None or member.user_id != previous.user_id):
             self._leave_user(app_id, channel, previous.user_id, socket_id)
         sockets[socket_id] = member
-        if member is None:
-            return Joined(first_socket=first_socket, count=len(sockets))
-        users = self._users[app_id].setdefault(channel, {})
-        users.setdefault(member.user_id, {})[socket_id] = member.user_info
-        return Joined(
-            first_socket=first_socket,
-            first_of_user=not known,
-            members=_infos(users),
-            count=len(sockets),
-        )
+        if member is not None:
+            self._join_user(app_id, channel, member, socket_id)
+        return Joined(first_socket=first_socket, first_of_user=not known, count=len(sockets))
 
     async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
         sockets = self._sockets[app_id].get(channel)
@@ -104,7 +101,11 @@ class MemoryRegistry(BaseRegistry):
         )
 
     async def members(self, app_id: str, channel: str) -> Mapping[str, Any]:
-        return _infos(self._users[app_id].get(channel, {}))
+        users = self._users[app_id].get(channel, {})
+        return {user_id: _shown(infos) for user_id, infos in users.items()}
+
+    async def roster(self, app_id: str, channel: str) -> Roster:
+        return self._rosters[app_id].get(channel) or Roster(channel)
 
     async def occupancy(self, app_id: str, channel: str) -> Occupancy:
         return self._occupancy(app_id, channel)
@@ -177,14 +178,29 @@ class MemoryRegistry(BaseRegistry):
             users=len(self._users[app_id].get(channel, ())),
         )
 
+    def _join_user(self, app_id: str, channel: str, member: Member, socket_id: str) -> None:
+        users = self._users[app_id].get(channel)
+        if users is None:
+            users = self._users[app_id][channel] = {}
+            self._rosters[app_id][channel] = Roster(channel)
+        infos = users.setdefault(member.user_id, {})
+        infos.pop(socket_id, None)
+        infos[socket_id] = member.user_info
+        self._rosters[app_id][channel].put(member.user_id, member.user_info)
+
     def _leave_user(self, app_id: str, channel: str, user_id: str, socket_id: str) -> bool:
-        users = self._users[app_id][channel]
-        del users[user_id][socket_id]
-        if users[user_id]:
+        users, roster = self._users[app_id][channel], self._rosters[app_id][channel]
+        infos = users[user_id]
+        was_shown = next(reversed(infos)) == socket_id
+        del infos[socket_id]
+        if infos:
+            if was_shown:
+                roster.put(user_id, _shown(infos))
             return False
         del users[user_id]
+        roster.drop(user_id)
         if not users:
-            del self._users[app_id][channel]
+            del self._users[app_id][channel], self._rosters[app_id][channel]
         return True
 
 
@@ -192,6 +208,6 @@ def _weight(last: Cached) -> int:
     return getsizeof(last.frame) + OVERHEAD
 
 
-def _infos(users: Users) -> dict[str, Any]:
-    # The newest socket's info is shown when a user's sockets differ.
-    return {user_id: infos[next(reversed(infos))] for user_id, infos in users.items()}
+def _shown(infos: dict[str, Any]) -> Any:
+    # That of the newest socket, when a user's sockets differ.
+    return infos[next(reversed(infos))]

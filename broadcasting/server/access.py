@@ -197,6 +197,8 @@ class Access:
     def _is_older(self, connection: Connection, *keys: Key) -> bool:
         """Whether the socket was there already when one of these was revoked."""
         app_id, before = connection.protocol.application.id, connection.revocations_before
+        if app_id not in self._revoked:
+            return False
         found = [*(self._revocation(key) for key in keys), self._forgotten(app_id)]
         return any(one is not None and before < one.number for one in found)
 
@@ -209,9 +211,8 @@ class Access:
         return grant is None or grant.user_id == user_id
 
     def _take_out(self, connection: Connection, channel: str) -> None:
-        app_id = connection.protocol.application.id
         # Now: the next envelope may be one that the user may not read any more.
-        self._node.hub.leave((app_id, channel), connection)
+        self._node.subscriptions.mute(connection, channel)
         connection.reply_text(messages.subscription_error(AccessRevoked(channel=channel)))
         leaving = self._leave(connection, channel)
         if not self._node.registry.waits:

@@ -6,13 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol import messages
+from broadcasting.protocol.application import Application
 from broadcasting.protocol.errors import AccessRevoked, InvalidMember, ProtocolError
 from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
 from broadcasting.protocol.protocol import Member
+from broadcasting.registry import Joined
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
+from broadcasting.server.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
@@ -23,6 +26,7 @@ class Subscriptions:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._snapshots = Snapshots(node)
 
     async def enter(
         self,
@@ -40,6 +44,8 @@ class Subscriptions:
         topic = (application.id, channel)
         await node.interests.hold(topic)
         try:
+            # Access may have been revoked while others were waited for.
+            node.access.check(connection, channel, grant)
             joined = await node.registry.join(
                 *topic,
                 connection.socket_id,
@@ -49,32 +55,28 @@ class Subscriptions:
         except BaseException:
             node.interests.release(topic)
             raise
-        try:
-            # Access may have been revoked while others were waited for.
-            node.access.check(connection, channel, grant)
-        except ProtocolError:
-            await node.registry.leave(*topic, connection.socket_id)
-            node.interests.release(topic)
-            raise
-        # One step of the loop from here on: nothing of the channel may reach the socket
-        # before the answer, and nothing may be missing after it.
+        # From here on it is in the channel, and goes as everybody goes.
         protocol.subscriptions[channel] = member
         if grant is not None:
             protocol.grants[channel] = grant
-        connection.reply_text(
-            messages.subscription_succeeded(channel, joined.members if member else None)
-        )
+        self._announce(application, channel, member, joined)
+        if node.registry.waits:
+            await self._check_again(connection, channel, grant)
+        if member is not None:
+            try:
+                await self._tell_members(connection, topic, joined)
+            except Exception:
+                # It was told nothing, so it must not be in.
+                await self.leave(connection, channel)
+                raise
+            return
+        # In one step: nothing of the channel may reach the socket before the answer.
         node.hub.join(topic, connection)
-        if joined.first_socket:
-            node.reporter.occupied(application, channel)
-        if member is not None and joined.first_of_user:
-            added = messages.member_added(channel, member.user_id, member.user_info)
-            node.hub.send(topic, Frame(added), (connection,))
-            node.reporter.member_added(application, channel, member.user_id)
+        connection.reply_text(messages.subscription_succeeded(channel))
         # Before anything else is waited for: the next one's count must come after it.
-        self._count(connection, channel, joined.count)
+        self._count(application, channel, joined.count)
         if is_cache(channel):
-            await self._replay(connection, topic)
+            await self._replay(connection, topic, node.replays.passed(topic))
 
     async def enter_again(
         self, connection: Connection, channel: str, member: Member | None = None
@@ -83,27 +85,24 @@ class Subscriptions:
 
         Raises InvalidMember for another user than before, and AccessRevoked.
         """
-        protocol = connection.protocol
+        node, protocol = self._node, connection.protocol
         topic = (protocol.application.id, channel)
         before = protocol.subscriptions[channel]
-        members = None
-        if member is not None and before is not None:
-            if member.user_id != before.user_id:
-                raise InvalidMember(
-                    "This socket is in the channel as another user", channel=channel
-                )
-            joined = await self._node.registry.join(*topic, connection.socket_id, member)
-            if channel not in protocol.subscriptions:
-                # Taken out while others were waited for; this must not bring a ghost back.
-                await self._node.registry.leave(*topic, connection.socket_id)
-                raise AccessRevoked(channel=channel)
-            protocol.subscriptions[channel] = member
-            members = joined.members
-        # What waits tells of changes that this answer holds already.
-        self._node.hub.catch_up(topic, connection)
-        connection.reply_text(messages.subscription_succeeded(channel, members))
-        if is_cache(channel):
-            await self._replay(connection, topic)
+        if member is None or before is None:
+            node.hub.catch_up(topic, connection)
+            connection.reply_text(messages.subscription_succeeded(channel))
+            if is_cache(channel):
+                await self._replay(connection, topic, node.replays.passed(topic))
+            return
+        if member.user_id != before.user_id:
+            raise InvalidMember("This socket is in the channel as another user", channel=channel)
+        joined = await node.registry.join(*topic, connection.socket_id, member)
+        if channel not in protocol.subscriptions:
+            # Taken out while others were waited for; this must not bring a ghost back.
+            await node.registry.leave(*topic, connection.socket_id)
+            raise AccessRevoked(channel=channel)
+        protocol.subscriptions[channel] = member
+        await self._tell_members(connection, topic, joined)
 
     async def leave(self, connection: Connection, channel: str) -> None:
         """Take ``connection`` out; silence if it never was in."""
@@ -114,7 +113,7 @@ class Subscriptions:
         protocol.grants.pop(channel, None)
         application = protocol.application
         topic = (application.id, channel)
-        node.hub.leave(topic, connection)
+        self.mute(connection, channel)
         if is_cache(channel):
             node.replays.forget(topic, connection, last=not node.hub.count(topic))
         try:
@@ -124,19 +123,62 @@ class Subscriptions:
             protocol.subscriptions[channel] = member
             raise
         if member is not None and left.last_of_user:
-            node.hub.send(topic, Frame(messages.member_removed(channel, member.user_id)))
+            self._snapshots.forget(topic)
+            if node.hub.count(topic):
+                removed = messages.member_removed(channel, member.user_id)
+                node.hub.send(topic, Frame(removed))
             node.reporter.member_removed(application, channel, member.user_id)
-        self._count(connection, channel, left.count)
+        self._count(application, channel, left.count)
         if left.last_socket:
             node.reporter.vacated(application, channel)
         node.interests.release(topic)
 
-    async def _replay(self, connection: Connection, topic: Topic) -> None:
-        """Give the newcomer what the channel keeps, unless it has had something newer."""
+    def mute(self, connection: Connection, channel: str) -> None:
+        """Let ``connection`` hear nothing of the channel any more, not even that it is in."""
+        topic = (connection.protocol.application.id, channel)
+        self._node.hub.leave(topic, connection)
+        self._snapshots.leave(topic, connection)
+        if not self._node.hub.count(topic):
+            self._snapshots.forget(topic)
+
+    def _announce(
+        self, application: Application, channel: str, member: Member | None, joined: Joined
+    ) -> None:
+        """Tell those who are in already, and observers, what a join changed."""
+        node, topic = self._node, (application.id, channel)
+        if joined.first_socket:
+            node.reporter.occupied(application, channel)
+        if member is None or not joined.first_of_user:
+            return
+        self._snapshots.forget(topic)
+        if node.hub.count(topic):
+            added = messages.member_added(channel, member.user_id, member.user_info)
+            node.hub.send(topic, Frame(added))
+        node.reporter.member_added(application, channel, member.user_id)
+
+    async def _check_again(self, connection: Connection, channel: str, grant: Grant | None) -> None:
+        """Take the newcomer out again whose access was revoked while the registry was asked."""
+        try:
+            self._node.access.check(connection, channel, grant)
+        except ProtocolError:
+            # Others may have been told of it by now.
+            await self.leave(connection, channel)
+            raise
+
+    async def _tell_members(self, connection: Connection, topic: Topic, joined: Joined) -> None:
+        passed = await self._snapshots.tell(topic, connection, joined.count)
+        if passed is not None and is_cache(topic[1]):
+            await self._replay(connection, topic, passed or None)
+
+    async def _replay(self, connection: Connection, topic: Topic, passed: str | None) -> None:
+        """Give the newcomer what the channel keeps, unless it has had something newer.
+
+        ``passed``: the envelope that had passed when it began to hear the channel.
+        """
         node = self._node
-        passed = node.replays.passed(topic)
         kept = await node.registry.recall(*topic)
-        if node.replays.passed(topic) != passed:
+        is_out = topic[1] not in connection.protocol.subscriptions
+        if is_out or node.replays.passed(topic) != passed:
             return
         if kept is None:
             connection.reply_text(messages.cache_miss(topic[1]))
@@ -145,7 +187,6 @@ class Subscriptions:
             connection.reply_text(kept.frame)
             node.replays.given(topic, kept.id, connection)
 
-    def _count(self, connection: Connection, channel: str, count: int) -> None:
-        application = connection.protocol.application
+    def _count(self, application: Application, channel: str, count: int) -> None:
         if application.enable_subscription_count and kind_of(channel) is not ChannelKind.PRESENCE:
             self._node.counts.changed(application, channel, count)

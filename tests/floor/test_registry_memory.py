@@ -30,6 +30,7 @@ class TestMemoryRegistry(RegistryContract):
         await registry.sign_out("app", "ada", "1.1")
         kept = (registry._sockets, registry._users, registry._connections, registry._signed_in)
         assert not any(of_application for part in kept for of_application in part.values())
+        assert not registry._rosters["app"]
 
     async def test_the_oldest_frames_go_when_there_are_too_many(self) -> None:
         registry = MemoryRegistry({"max_cached_bytes": 2 * (OVERHEAD + getsizeof("0"))})

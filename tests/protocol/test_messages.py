@@ -202,18 +202,6 @@ class TestWhatServersSend:
             '{"event":"pusher_internal:subscription_succeeded","data":"{}","channel":"c"}'
         )
 
-    def test_a_presence_channel_is_answered_with_who_is_there(self) -> None:
-        """81, 92: ids that count from 0 must not make it a list."""
-        text = messages.subscription_succeeded("presence-c", {"0": {"name": "A"}, "1": None})
-        assert json.loads(json.loads(text)["data"]) == {
-            "presence": {"count": 2, "ids": ["0", "1"], "hash": {"0": {"name": "A"}, "1": None}}
-        }
-
-    def test_nobody_is_an_empty_object_too(self) -> None:
-        """91."""
-        text = messages.subscription_succeeded("presence-c", {})
-        assert json.loads(text)["data"] == '{"presence":{"count":0,"ids":[],"hash":{}}}'
-
     def test_a_members_coming_and_going_are_strings(self) -> None:
         """82, 84, 85."""
         assert messages.member_added("presence-c", "2", {"name": "B"}) == (

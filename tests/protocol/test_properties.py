@@ -24,6 +24,7 @@ from broadcasting.protocol.names import (
 )
 from broadcasting.protocol.protocol import Member, Protocol, check_version
 from broadcasting.protocol.ratelimit import TokenBucket
+from broadcasting.protocol.roster import Roster
 
 APPLICATION = Application(id="app", key="app-key", secret="app-secret", enable_client_events=True)
 
@@ -144,7 +145,7 @@ def test_what_may_come_in_may_go_out(depth: int, brackets: tuple[str, str]) -> N
     """No stack may end between the two, however deep the caller's is."""
     opening, closing = brackets
     value = messages.decode_json(opening * depth + "0" + closing * depth)
-    messages.subscription_succeeded("presence-c", {"1": value})
+    assert Roster("presence-c", {"1": value}).answer
 
 
 @given(any_text)
