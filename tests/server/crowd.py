@@ -64,6 +64,12 @@ class Client:
     answers: list[str] = field(default_factory=list)
     """Answers and errors since they were looked at last."""
 
+    is_in: dict[str, bool] = field(default_factory=dict)
+    """Channels of which it was told last that it is in, or that it is not."""
+
+    barred_from: set[tuple[str, str]] = field(default_factory=set)
+    """Users and channels that were revoked since it came."""
+
     closed: int | None = None
     frames: list[str] = field(default_factory=list)
 
@@ -117,6 +123,7 @@ class Client:
                 self.socket_id = json.loads(data)["socket_id"]
             case "pusher_internal:subscription_succeeded":
                 self.answers.append("succeeded")
+                self.is_in[str(channel)] = True
                 presence = json.loads(data).get("presence")
                 if presence is not None:
                     self.members[str(channel)] = set(presence["ids"])
@@ -135,7 +142,10 @@ class Client:
                         self.watched[user_id] = change["name"] == "online"
             case "pusher:error":
                 self.answers.append(f"error {data['code']}")
-            case "pusher:signin_success" | "pusher:subscription_error":
+            case "pusher:subscription_error":
+                self.answers.append(event)
+                self.is_in[str(channel)] = False
+            case "pusher:signin_success":
                 self.answers.append(event)
             case _:
                 self.heard.append((event, channel, data))
@@ -161,6 +171,7 @@ def left_behind(node: Node) -> dict[str, object]:
     """Return whatever a node and its registry still hold of sockets that are gone."""
     registry: Any = node.registry
     interests: Any = node.interests
+    snapshots: Any = node.subscriptions._snapshots
     held = {
         "connections": node.connections,
         "capacity": {app: n for app, n in node._per_application.items() if n},
@@ -173,6 +184,11 @@ def left_behind(node: Node) -> dict[str, object]:
         "leaving": interests._leaving,
         "registry sockets": _full(registry._sockets),
         "registry users": _full(registry._users),
+        "registry rosters": _full(registry._rosters),
+        "snapshots": snapshots._frames,
+        "newcomers": snapshots._newcomers,
+        "newcomers of this turn": snapshots._groups,
+        "asking": snapshots._asking,
         "registry connections": _full(registry._connections),
         "signed in": _full(registry._signed_in),
     }

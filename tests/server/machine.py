@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Coroutine
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 from django.test import override_settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from broadcasting.asgi import get_application
+from broadcasting.server import snapshots
 from broadcasting.server.node import Node, get_node
 from tests.server.crowd import Client, left_behind, settle
 
@@ -44,9 +46,13 @@ class Machine(RuleBasedStateMachine):
     """The clients, and what must be so of them, whatever they do."""
 
     families: dict[str, str] = {}  # noqa: RUF012
+    large = snapshots.LARGE
+    """Sockets in a presence channel above which newcomers are told together."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = patch.object(snapshots, "LARGE", self.large)
+        self.patch.start()
         self.override = override_settings(BROADCASTING=broadcasting(**self.families))
         self.override.enable()
         self.loop = asyncio.new_event_loop()
@@ -140,5 +146,6 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.loop.run_until_complete(self.node.stop())
             self.loop.run_until_complete(settle())
+            self.patch.stop()
             self.loop.close()
             self.override.disable()

@@ -11,6 +11,7 @@ from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.local import LocalBackplane, LocalSubscription
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol.protocol import Member
+from broadcasting.protocol.roster import Roster
 from broadcasting.registry import Cached, Joined, Left
 from broadcasting.registry.memory import MemoryRegistry
 
@@ -38,6 +39,10 @@ class SlowRegistry(MemoryRegistry):
     async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
         await moment()
         return await super().leave(app_id, channel, socket_id)
+
+    async def roster(self, app_id: str, channel: str) -> Roster:
+        await moment()
+        return await super().roster(app_id, channel)
 
     async def connect(self, app_id: str, socket_id: str) -> None:
         await moment()

@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, consumes, rule
 
 from broadcasting.applications import get_applications
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.backplanes.control import Terminate
+from broadcasting.backplanes.control import Revoke, Terminate
 from broadcasting.backplanes.control import envelope as control_envelope
 from broadcasting.protocol import messages
 from broadcasting.protocol.names import is_cache, user_channel
@@ -48,7 +48,7 @@ class Crowd(Machine):
             return
         member = user_id if channel in PRESENCE else None
         self.run(client.ask(channel, member))
-        if self.shows(client, member):
+        if self.shows(client, member, channel):
             return
         before = client.channels.get(channel, member)
         if before != member:
@@ -59,16 +59,20 @@ class Crowd(Machine):
             self.expect_kept(client, channel)
         client.answers.clear()
 
-    def shows(self, client: Client, user_id: str | None) -> bool:
+    def shows(self, client: Client, user_id: str | None, channel: str = "") -> bool:
         """Note whose ``client`` is; whether it has to return, since that may be long over."""
         if user_id is None:
             return False
         client.owners.add(user_id)
-        if user_id not in client.barred:
+        if not self.is_barred(client, user_id, channel):
             return False
         assert client.answers == ["error 4200"]
         assert client.gone
         return True
+
+    def is_barred(self, client: Client, user_id: str | None, channel: str) -> bool:
+        """Whether the answer that lets a user in may be older than an order against him."""
+        return user_id in client.barred or (user_id, channel) in client.barred_from
 
     def expect_kept(self, client: Client, channel: str) -> None:
         if is_cache(channel):
@@ -153,7 +157,11 @@ class Crowd(Machine):
     def all_at_once(self, plan: list[tuple[Client, str, str]]) -> None:
         """Nobody waits for anybody; what comes of it is the same in any order."""
         plan = [wish for wish in plan if not wish[0].gone]
-        plan = [wish for wish in plan if self.name_of(wish[0], wish[2]) not in wish[0].barred]
+        plan = [
+            (client, what, channel)
+            for client, what, channel in plan
+            if not self.is_barred(client, self.name_of(client, channel), channel)
+        ]
         self.run(self.do_at_once(plan))
         for client, what, channel in plan:
             client.answers.clear()
@@ -178,6 +186,61 @@ class Crowd(Machine):
                     await client.send("pusher:unsubscribe", {"channel": channel})
                 case _:
                     await client.hang_up()
+
+    @rule(
+        crowd=st.lists(clients, min_size=1, max_size=5),
+        app=st.sampled_from(APPS), user_id=users, turns=st.integers(0, 12), ends=st.booleans(),
+    )  # fmt: skip
+    def revoke_amid(
+        self, crowd: list[Client], app: str, user_id: str, turns: int, ends: bool
+    ) -> None:
+        """All come into one channel; meanwhile, a user is taken out of it, or ended."""
+        channel = "presence-c"
+        crowd = [
+            client
+            for client in dict.fromkeys(crowd)
+            if not client.gone
+            and not self.is_barred(client, self.name_of(client, channel), channel)
+        ]
+        for client in crowd:
+            client.owners.add(self.name_of(client, channel) or "")
+        order = (
+            Terminate(user_id=user_id) if ends else Revoke(user_id=user_id, channel=channel, at=0)
+        )
+        self.run(self.order_amid(crowd, channel, app, order, turns))
+        for client in self.of(app):
+            if ends:
+                client.barred.add(user_id)
+            else:
+                client.barred_from.add((user_id, channel))
+            if client.channels.get(channel) == user_id:
+                assert not client.is_in[channel]
+                del client.channels[channel], client.members[channel]
+        for client in crowd:
+            if client.gone:
+                assert client.app_id == app
+                assert user_id in client.owners
+            elif client.is_in[channel]:
+                client.channels[channel] = self.name_of(client, channel)
+            else:
+                assert (client.app_id, self.name_of(client, channel)) == (app, user_id)
+                client.members.pop(channel, None)
+        for client in self.crowd:
+            client.answers.clear()
+
+    async def order_amid(
+        self,
+        crowd: list[Client],
+        channel: str,
+        app: str,
+        order: Terminate | Revoke,
+        turns: int,
+    ) -> None:
+        for client in crowd:
+            await client.ask(channel, self.name_of(client, channel))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await get_backplane().apublish(control_envelope(app, order))
 
     def name_of(self, client: Client, channel: str) -> str | None:
         """Return as whom a client joins if it does not care."""
@@ -272,6 +335,13 @@ class Crowd(Machine):
         return client
 
 
+class LargeCrowd(Crowd):
+    """The same, where all who come in one turn are told together who is there."""
+
+    large = 0
+    clients = Crowd.clients
+
+
 class SlowCrowd(Crowd):
     """The same, where joining topics and asking the registry takes a while."""
 
@@ -298,7 +368,7 @@ class SlowCrowd(Crowd):
             self.expect_kept(client, channel)
         else:
             # Whom a member's old answer bars has to return before the backplane is asked.
-            barred = member is not None and member in client.barred
+            barred = member is not None and self.is_barred(client, member, channel)
             assert client.closed == (4200 if barred else 4100)
         client.answers.clear()
 
@@ -311,6 +381,8 @@ BOUNDS = settings(
 )
 
 TestCrowd = Crowd.TestCase
+TestLargeCrowd = LargeCrowd.TestCase
 TestSlowCrowd = SlowCrowd.TestCase
 Crowd.TestCase.settings = BOUNDS
+LargeCrowd.TestCase.settings = BOUNDS
 SlowCrowd.TestCase.settings = BOUNDS
