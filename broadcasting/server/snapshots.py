@@ -119,8 +119,8 @@ class Snapshots:
             return
         frame, hub = self._frame(topic, roster), self._node.hub
         for connection in connections:
-            # What waits for one that is in tells of changes that this answer holds already.
-            hub.catch_up(topic, connection)
+            # Out first: what waits for one that is in must come before the answer.
+            hub.leave(topic, connection)
             hub.join(topic, connection)
             connection.reply(frame)
 

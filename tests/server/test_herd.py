@@ -14,7 +14,7 @@ from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
 from broadcasting.registry.memory import MemoryRegistry
 from broadcasting.server import snapshots
-from broadcasting.server.connection import Frame
+from broadcasting.server.frames import Frame
 from broadcasting.server.node import Node, get_node
 from tests.server.fakes import APPLICATION
 from tests.server.test_hot_path import Profile

@@ -15,7 +15,8 @@ from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
 from broadcasting.registry.memory import MemoryRegistry
 from broadcasting.server import snapshots
-from broadcasting.server.connection import Connection, Frame
+from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 from broadcasting.server.node import Node, get_node
 from tests.server.fakes import FakeSocket, connection
 from tests.server.slow import SlowRegistry
