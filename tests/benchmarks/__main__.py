@@ -23,10 +23,19 @@ from tests.benchmarks.contenders import CONTENDERS, LIMIT, SOKETI, UVICORN, Appl
 from tests.benchmarks.dispatch import PUBLISH
 from tests.benchmarks.fanout import FANOUT
 from tests.benchmarks.http_events import TRIGGER
+from tests.benchmarks.idle import IDLE
+from tests.benchmarks.latency import LATENCY
+from tests.benchmarks.presence import PRESENCE
 from tests.benchmarks.publishing import Refused
 from tests.benchmarks.running import DidNotStart
+from tests.benchmarks.stalled import STALLED
+from tests.benchmarks.steady import STEADY
+from tests.benchmarks.storm import STORM
 
-BENCHMARKS: Mapping[str, Benchmark] = {each.name: each for each in (FANOUT, TRIGGER, PUBLISH)}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    each.name: each
+    for each in (FANOUT, LATENCY, STORM, IDLE, PRESENCE, STEADY, STALLED, TRIGGER, PUBLISH)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +52,24 @@ SLOW = {"messages": 40, "rate": 5}
 LARGE = {"sockets": 8000, "messages": 40, "rate": 5}
 
 SHORT = (
-    Plan(benchmark=FANOUT, options=SLOW | {"rounds": 2}),
+    Plan(benchmark=FANOUT, contenders=FAST, options={"messages": 200, "rounds": 2}),
+    Plan(benchmark=LATENCY, contenders=FAST, options={"seconds": 5, "rounds": 1}),
+    Plan(benchmark=STORM, contenders=FAST, options={"sockets": 2000, "rounds": 2}),
+    Plan(benchmark=IDLE, contenders=FAST, options={"sockets": 2000, "rounds": 1}),
     Plan(benchmark=TRIGGER, options={"rounds": 2}),
 )
 ALL = (
     Plan(benchmark=FANOUT, contenders=FAST, options={"rounds": 5}),
+    # At a rate at which the slowest can keep up.
     Plan(benchmark=FANOUT, options=SLOW),
     Plan(benchmark=FANOUT, contenders=FAST, options=LARGE),
+    Plan(benchmark=LATENCY),
+    Plan(benchmark=STORM),
+    Plan(benchmark=IDLE),
+    Plan(benchmark=PRESENCE),
+    Plan(benchmark=PRESENCE, options={"sockets": 1000, "members": 1000}),
+    Plan(benchmark=STEADY),
+    Plan(benchmark=STALLED),
     Plan(benchmark=TRIGGER),
     Plan(benchmark=PUBLISH),
 )
@@ -61,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     words = parser.parse_args(arguments)
     if "list" in words.names:
         for name, benchmark in BENCHMARKS.items():
-            print(f"{name:12}{benchmark.title}")
+            print(f"{name:10}{benchmark.about.partition(chr(10))[0]}")
         return 0
     try:
         plans = choose(words.names)

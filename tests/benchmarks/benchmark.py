@@ -6,6 +6,7 @@ about their ratio holds, absolute numbers wander.
 
 from __future__ import annotations
 
+import inspect
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,8 @@ class Benchmark:
 
     name: str
     title: str
+    """With options in braces."""
+
     columns: tuple[Column, ...]
     defaults: Mapping[str, float]
     """The options that it takes."""
@@ -79,6 +82,13 @@ class Benchmark:
     measure: Measure | None = None
     run: Callable[[Options], Rounds] | None = None
     """In place of ``measure``, for what has no server."""
+
+    @property
+    def about(self) -> str:
+        """Return how the numbers are made, as the module says that makes them."""
+        function = self.measure or self.run
+        assert function is not None
+        return inspect.cleandoc(sys.modules[function.__module__].__doc__ or "")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -106,12 +106,15 @@ class Load:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         try:
-            self.ready_seconds = float(self._answer()["seconds"])
+            ready = self._answer()
         except BaseException:
             self._process.kill()
             self._process.communicate()
             raise
+        self.ready_seconds = float(ready["seconds"])
         """From the first connect to the last confirmed subscription."""
+        self.others = int(ready["others"])
+        """Frames meanwhile that neither greet nor confirm, such as those of presence."""
 
     def __enter__(self) -> Self:
         return self

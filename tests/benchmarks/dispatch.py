@@ -165,7 +165,7 @@ RATIOS = {
 
 PUBLISH = Benchmark(
     name="publish",
-    title="Publish path: what a dispatch costs its caller",
+    title="What a dispatch costs its caller",
     columns=(
         Column(key="cpu_us", title="CPU µs"),
         Column(key="times", title="times the least", digits=2),

@@ -26,7 +26,7 @@ def deliver(server: Server, load: Load, options: Options) -> Row:
     load.report(warm * load.sockets, PATIENCE)
     server.cpu_when_quiet()
     before, wanted = server.cpu(), options.messages * load.sockets
-    late = publish(server, options.messages, options.rate, options.size, channel=CHANNEL)
+    published = publish(server, options.messages, options.rate, options.size, channel=CHANNEL)
     report = load.report(wanted, PATIENCE)
     spent = (before, server.cpu_when_quiet())
     return {
@@ -35,7 +35,7 @@ def deliver(server: Server, load: Load, options: Options) -> Row:
         "max_ms": report.max_us / 1000,
         # One that got a frame twice must not make up for one that got none.
         "lost": max(wanted - report.frames, options.messages - report.least),
-        "publisher_late_ms": late,
+        "publisher_late_ms": published.late_ms,
         "histogram": report.histogram,
     }
 
@@ -54,7 +54,7 @@ def measure(server: Server, options: Options) -> Row:
 
 FANOUT = Benchmark(
     name="fanout",
-    title="Fan-out: one publish, many sockets",
+    title="Fan-out to {sockets} sockets, {rate:g} messages a second",
     columns=(
         Column(key="cpu_us", title="CPU µs / frame", digits=2, compared=True),
         Column(key="p50_ms", title="p50 ms", digits=2),

@@ -39,7 +39,7 @@ def load(server: Server, options: Options) -> Row:
 
 TRIGGER = Benchmark(
     name="trigger",
-    title="Trigger: events over HTTP, nobody listens",
+    title="Events over HTTP, {clients} at a time",
     columns=(
         Column(key="requests_s", title="requests / s", digits=0, compared=True),
         Column(key="cpu_us", title="CPU µs / request", compared=True),

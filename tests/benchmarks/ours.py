@@ -8,6 +8,14 @@ INSTALLED_APPS = ["channels", "broadcasting"]
 ROOT_URLCONF = "tests.benchmarks.ours"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 BROADCASTING = {
-    "APPLICATIONS": [{"id": "app", "key": "app-key", "secret": "app-secret"}],
+    "APPLICATIONS": [
+        {
+            "id": "app",
+            "key": "app-key",
+            "secret": "app-secret",
+            # A large channel is worth measuring, though nobody should have one.
+            "max_presence_members_per_channel": 100_000,
+        }
+    ],
 }
 urlpatterns: list[object] = []

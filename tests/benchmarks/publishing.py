@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from tests.benchmarks.running import LOAD_CORE, Server, on_core
 
@@ -22,6 +23,17 @@ class Refused(Exception):
     """The server did not take an event; the text is its answer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """How well the publisher kept to its times."""
+
+    rate: float
+    """Events a second, at most what was asked for."""
+
+    late_ms: float
+    """By how much the latest was late, because the server or the machine was busy."""
+
+
 def publish(
     server: Server,
     messages: int,
@@ -30,8 +42,8 @@ def publish(
     *,
     channel: str = "bench",
     connections: int = 1,
-) -> float:
-    """Send ``messages`` events, ``rate`` a second; return by how many ms the latest was late.
+) -> Published:
+    """Send ``messages`` events, ``rate`` a second, each when the one before it is answered.
 
     ``size`` is that of the frame which clients get, in bytes. Raises Refused.
     """
@@ -42,8 +54,9 @@ def publish(
     ]
     # All on one core, so that the server keeps the other for itself.
     with on_core(LOAD_CORE), ThreadPoolExecutor(connections) as pool:
-        late = pool.map(lambda times: send(server, channel, times, size), turns)
-        return max(late) * 1000
+        late = list(pool.map(lambda times: send(server, channel, times, size), turns))
+    seconds = time.monotonic() - begin
+    return Published(rate=messages / max(seconds, messages / rate), late_ms=max(late) * 1000)
 
 
 def send(server: Server, channel: str, times: Sequence[tuple[int, float]], size: int) -> float:

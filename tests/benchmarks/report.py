@@ -10,15 +10,18 @@ import datetime
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.benchmark import Column, Result
+from tests.benchmarks.benchmark import Result
 from tests.benchmarks.contenders import peer_versions
+
+Json = Mapping[str, Any]
 
 PACKAGES = (
     "django-broadcasting",
@@ -35,38 +38,43 @@ PACKAGES = (
 
 
 def print_result(result: Result) -> None:
-    """Print a table of medians, the ratios and who is missing."""
-    print(f"\n{result.benchmark.title}")
-    print(", ".join(f"{name} {value:g}" for name, value in result.options.items()))
-    columns = result.benchmark.columns
-    if result.rounds:
-        width = max(map(len, result.rounds)) + 2
-        print(" " * width + "".join(f"{column.title:>16}" for column in columns))
-        for name in result.rounds:
-            cells = (shown(result.median(name, column.key), column) for column in columns)
-            print(f"{name:{width}}" + "".join(f"{cell:>16}" for cell in cells))
-        for column in columns:
-            print_ratios(result, column)
+    """Print a table of medians, memory over time and who is missing."""
+    told = result_as_json(result)
+    columns, contenders = told["columns"], told["contenders"]
+    print(f"\n{told['title']}")
+    print(", ".join(f"{name} {value:g}" for name, value in told["options"].items()))
+    names = max(map(len, contenders), default=0) + 2
+    print(" " * names + "".join(f"{column['title']:>{width(column)}}" for column in columns))
+    for name, contender in contenders.items():
+        cells = (f"{cell(contender, column):>{width(column)}}" for column in columns)
+        print(f"{name:{names}}" + "".join(cells))
+    for name, rows in result.rounds.items():
+        print_memory(name, rows[-1].get("memory_kb", []))
     for name, reason in result.skipped.items():
         print(f"Without {name}: {reason}")
 
 
-def shown(value: float | None, column: Column) -> str:
-    """Return a number as the table shows it."""
-    return "-" if value is None else f"{value:,.{column.digits}f}"
+def width(column: Json) -> int:
+    """Return the room that a column gets on a terminal."""
+    return max(len(column["title"]) + 2, 18 if column["compared"] else 11)
 
 
-def print_ratios(result: Result, column: Column) -> None:
-    """Print what the others' numbers are in terms of the first contender's."""
-    if not column.compared:
-        return
-    for name in list(result.rounds)[1:]:
-        ratios = result.ratios(name, column.key)
-        if ratios["of_medians"] is not None and ratios["median"] is not None:
-            print(
-                f"{column.title}: {name} {ratios['of_medians']:.2f} times {result.base}"
-                f" (median of the turns {ratios['median']:.2f})"
-            )
+def cell(contender: Json, column: Json) -> str:
+    """Return a median, and how many times the first contender's it is where that is told."""
+    value = contender["medians"][column["key"]]
+    if value is None:
+        return "-"
+    text = f"{value:,.{column['digits']}f}"
+    ratio = contender["ratios"].get(column["key"], {}).get("median")
+    return text if ratio is None else f"{text} ({ratio:.2f} \N{MULTIPLICATION SIGN})"
+
+
+def print_memory(name: str, series: Sequence[float | None]) -> None:
+    """Print a server's memory over time, in about ten numbers."""
+    known = [value / 1024 for value in series if value is not None]
+    if known:
+        step = max(1, len(known) // 10)
+        print(f"MB over time, {name}: " + " ".join(f"{value:.1f}" for value in known[::step]))
 
 
 def as_json(results: Sequence[Result], command: str) -> dict[str, Any]:
@@ -85,7 +93,8 @@ def result_as_json(result: Result) -> dict[str, Any]:
     columns = result.benchmark.columns
     return {
         "benchmark": result.benchmark.name,
-        "title": result.benchmark.title,
+        "title": result.benchmark.title.format(**result.options),
+        "about": result.benchmark.about,
         "options": dict(result.options),
         "columns": [
             {
@@ -103,7 +112,7 @@ def result_as_json(result: Result) -> dict[str, Any]:
                 "ratios": {
                     column.key: result.ratios(name, column.key)
                     for column in columns
-                    if column.compared
+                    if column.compared and name != result.base
                 },
             }
             for name, rows in result.rounds.items()
@@ -155,4 +164,8 @@ TOOLS = (("node", ("node", "--version")), ("cc", ("cc", "--version")))
 
 def write_json(path: Path, results: Sequence[Result], command: str) -> None:
     """Write everything about a run into a file."""
-    path.write_text(json.dumps(as_json(results, command), indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(as_json(results, command), indent=1, ensure_ascii=False)
+    # A list of numbers is one line: nobody reads histograms.
+    text = re.sub(r"\[[\d\s.,\[\]nul-]+\]", lambda found: "".join(found[0].split()), text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -380,7 +380,8 @@ static void connect_all(void) {
             exit(1);
         }
     }
-    printf("{\"ready\":%d,\"seconds\":%.6f}\n", ready, (now_us() - began) / 1e6);
+    printf("{\"ready\":%d,\"seconds\":%.6f,\"others\":%llu}\n", ready,
+           (now_us() - began) / 1e6, (unsigned long long)others);
     fflush(stdout);
 }
 
