@@ -1,7 +1,8 @@
 """The benchmarks: ``./dev bench [NAME ...]``, which is ``python -m tests.benchmarks``.
 
 Without a name a short set runs, in a few minutes; ``all`` runs what the documentation's page
-shows; ``list`` says what there is. Linux only, and two cores at least: the server has one, the
+shows; ``list`` says what there is; ``page [FILE ...]`` makes that page from what ``--json``
+wrote. Linux only, and two cores at least: the server has one, the
 load and the publisher have the other.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks import report
+from tests.benchmarks import page, report
 from tests.benchmarks.benchmark import Benchmark, Options, Result, take_turns
 from tests.benchmarks.client import LoadFailed
 from tests.benchmarks.contenders import CONTENDERS, LIMIT, SOKETI, UVICORN, Application, Contender
@@ -77,6 +78,8 @@ ALL = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; return the exit status."""
+    if arguments and arguments[0] == "page":
+        return page.main(arguments[1:])
     parser = make_parser()
     words = parser.parse_args(arguments)
     if "list" in words.names:

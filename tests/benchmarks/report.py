@@ -66,7 +66,7 @@ def cell(contender: Json, column: Json) -> str:
         return "-"
     text = f"{value:,.{column['digits']}f}"
     ratio = contender["ratios"].get(column["key"], {}).get("median")
-    return text if ratio is None else f"{text} ({ratio:.2f} \N{MULTIPLICATION SIGN})"
+    return text if ratio is None else f"{text} ({ratio:.2f}\N{MULTIPLICATION SIGN})"
 
 
 def print_memory(name: str, series: Sequence[float | None]) -> None:
@@ -159,7 +159,7 @@ def versions() -> dict[str, str]:
     return found | peer_versions()
 
 
-TOOLS = (("node", ("node", "--version")), ("cc", ("cc", "--version")))
+TOOLS = (("node", ("node", "--version")), ("compiler", ("cc", "--version")))
 
 
 def write_json(path: Path, results: Sequence[Result], command: str) -> None:

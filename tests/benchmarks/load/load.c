@@ -243,7 +243,9 @@ static size_t take(client *one, unsigned char *data, size_t size) {
     while (websocket_next(data + used, size - used, &frame)) {
         if (frame.opcode == WEBSOCKET_TEXT) take_text(one, frame.payload, frame.size);
         if (frame.opcode == WEBSOCKET_PING)
-            websocket_send(one->fd, WEBSOCKET_PONG, (char *)frame.payload, frame.size);
+            websocket_send(one->fd, WEBSOCKET_PONG, (const char *)frame.payload, frame.size);
+        if (frame.opcode == WEBSOCKET_CLOSE)
+            websocket_send(one->fd, WEBSOCKET_CLOSE, (const char *)frame.payload, frame.size);
         used += frame.whole;
     }
     return used;

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { WEBSOCKET_TEXT = 1, WEBSOCKET_PING = 9, WEBSOCKET_PONG = 10, WEBSOCKET_KEY = 24 };
+enum { WEBSOCKET_TEXT = 1, WEBSOCKET_CLOSE = 8, WEBSOCKET_PING = 9, WEBSOCKET_PONG = 10 };
+enum { WEBSOCKET_KEY = 24 };
 
 typedef struct {
     int opcode;
