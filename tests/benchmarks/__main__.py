@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.benchmarks import page, report
 from tests.benchmarks.benchmark import Benchmark, Options, Result, take_turns
-from tests.benchmarks.client import LoadFailed
+from tests.benchmarks.client import LoadFailed, build
 from tests.benchmarks.contenders import CONTENDERS, LIMIT, SOKETI, UVICORN, Application, Contender
 from tests.benchmarks.dispatch import PUBLISH
 from tests.benchmarks.fanout import FANOUT
@@ -27,8 +27,6 @@ from tests.benchmarks.http_events import TRIGGER
 from tests.benchmarks.idle import IDLE
 from tests.benchmarks.latency import LATENCY
 from tests.benchmarks.presence import PRESENCE
-from tests.benchmarks.publishing import Refused
-from tests.benchmarks.running import DidNotStart
 from tests.benchmarks.stalled import STALLED
 from tests.benchmarks.steady import STEADY
 from tests.benchmarks.storm import STORM
@@ -96,18 +94,19 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(str(error))
     results: list[Result] = []
     try:
+        build()  # before an hour goes by
         for plan in plans:
             results.append(carry_out(plan, given, mine, words))
             report.print_result(results[-1])
-    except (LoadFailed, DidNotStart, Refused) as error:
+    except LoadFailed as error:
         print(f"\nbench: {error}", file=sys.stderr)
         return 1
     finally:
-        # What took hours must not be lost to the last of them.
+        # Nor must Control-C lose what is done.
         if words.json and results:
             command = shlex.join(["./dev", "bench", *arguments])
             report.write_json(words.json, results, command)
-    return 0
+    return int(any(result.failed for result in results))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.benchmarks.client import LoadFailed
 from tests.benchmarks.contenders import Contender, find
-from tests.benchmarks.running import Server, running
+from tests.benchmarks.publishing import Refused
+from tests.benchmarks.running import DidNotStart, Server, running
 
 Row = dict[str, Any]
 """What one round of one contender gave: a number for each column, and series for plots."""
@@ -99,6 +101,10 @@ class Result:
     options: Mapping[str, float]
     rounds: Rounds
     skipped: Mapping[str, str] = field(default_factory=dict)
+    """Who is missing, and why."""
+
+    failed: bool = False
+    """Whether somebody is missing who should have run here."""
 
     @property
     def base(self) -> str:
@@ -152,13 +158,25 @@ def take_turns(
     assert benchmark.measure is not None
     contenders, skipped = find(names, more)
     rounds: Rounds = {name: [] for name in contenders}
+    failed: dict[str, str] = {}
     for number in range(options.rounds):
-        for name, contender in contenders.items():
+        for name in list(rounds):
             note(f"{benchmark.name}: round {number + 1} of {options.rounds}, {name}")
-            with running(contender) as server:
-                rounds[name].append(benchmark.measure(server, options))
+            try:
+                with running(contenders[name]) as server:
+                    rounds[name].append(benchmark.measure(server, options))
+            except (DidNotStart, LoadFailed, Refused) as error:
+                # The others go on: what takes an hour must not be lost to one of them.
+                failed[name] = str(error)
+                del rounds[name]
     note("")
-    return Result(benchmark=benchmark, options=taken, rounds=rounds, skipped=skipped)
+    return Result(
+        benchmark=benchmark,
+        options=taken,
+        rounds=rounds,
+        skipped=skipped | failed,
+        failed=bool(failed),
+    )
 
 
 def note(text: str) -> None:

@@ -72,9 +72,6 @@ class Report:
     closed: int
     """Sockets that the server has closed, since the beginning."""
 
-    stalled_open: int
-    """Sockets that never read and have not been closed."""
-
     max_us: int
     histogram: list[tuple[int, int]]
     """Pairs of microseconds and how many frames were that late, ascending."""

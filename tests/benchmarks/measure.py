@@ -49,6 +49,18 @@ def process_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def socket_count(pid: int) -> int:
+    """Return how many sockets the family has open, listening ones and all."""
+    total = 0
+    for member in family(pid):
+        for descriptor in Path(f"/proc/{member}/fd").glob("*"):
+            try:
+                total += descriptor.readlink().name.startswith("socket:")
+            except FileNotFoundError:
+                continue
+    return total
+
+
 def memory_kb(pid: int) -> int:
     """Return the resident memory of the family, in KiB; shared pages count for each member."""
     total = 0

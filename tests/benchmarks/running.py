@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,10 @@ class Server:
     def memory(self) -> float | None:
         """Return the resident memory of its processes in KiB, where it is known."""
         return None if self.pid is None else measure.memory_kb(self.pid)
+
+    def sockets(self) -> float | None:
+        """Return how many sockets its processes have open, where it is known."""
+        return None if self.pid is None else measure.socket_count(self.pid)
 
     def cpu_when_quiet(self, patience: float = 5.0) -> float | None:
         """Return ``cpu()`` as soon as a tenth of a second has cost less than 2 ms."""
@@ -92,7 +97,7 @@ def running(contender: Contender) -> Iterator[Server]:
 
 
 def start(contender: Contender, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the contender's command on its core."""
+    """Start the contender's command on its core. Raises DidNotStart."""
 
     def filled(text: str) -> str:
         # A free port for each mention; replace() would ask for one where there is none.
@@ -102,16 +107,24 @@ def start(contender: Contender, port: int, log: IO[bytes]) -> subprocess.Popen[b
 
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     env |= {name: filled(value) for name, value in contender.env.items()}
-    with on_core(SERVER_CORE):
-        return subprocess.Popen(
-            [filled(word) for word in contender.command],
-            cwd=ROOT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    try:
+        with on_core(SERVER_CORE):
+            process = subprocess.Popen(
+                [filled(word) for word in contender.command],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise DidNotStart(str(error)) from error
+    # A shell mostly allows 1,024 files, which servers that do not ask for more would run out of.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
+    return process
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:

@@ -131,6 +131,18 @@ class TestWhatIsMissing:
         ):
             pass
 
+    @needs_compiler
+    def test_one_that_fails_does_not_stop_the_others(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = "fanout --sockets 2 --messages 1 --rate 50 --rounds 1".split()  # noqa: SIM905
+        lame = ["--server", "lame=no-such-server {port}"]
+        assert bench.main([*words, *lame, "--only", "lame", contenders.UVICORN]) == 1
+        said = capsys.readouterr().out
+        assert "Without lame: " in said
+        assert "no-such-server" in said
+        assert f"\n{contenders.UVICORN}  " in said
+
     @pytest.mark.parametrize(
         "words",
         [

@@ -67,6 +67,11 @@ def test_what_it_does_not_know_goes_to_pytest(dev: Any) -> None:
     assert rest == ["-k", "echo or presence", "tests/node", "-x"]
 
 
+def test_what_it_does_not_know_goes_to_the_benchmarks(dev: Any) -> None:
+    words = ["fanout", "--only", "soketi", "uws-limit", "--rate", "5", "--help"]
+    assert dev.parse(["bench", *words])[1] == words
+
+
 def test_a_mistyped_option_of_the_demo_is_refused(dev: Any) -> None:
     with pytest.raises(SystemExit) as stop:
         dev.parse(["demo", "--prot", "9000"])
