@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(str(error))
     results: list[Result] = []
     try:
-        build()  # before an hour goes by
+        build()  # before anything takes long
         for plan in plans:
             results.append(carry_out(plan, given, mine, words))
             report.print_result(results[-1])

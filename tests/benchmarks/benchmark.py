@@ -166,7 +166,7 @@ def take_turns(
                 with running(contenders[name]) as server:
                     rounds[name].append(benchmark.measure(server, options))
             except (DidNotStart, LoadFailed, Refused) as error:
-                # The others go on: what takes an hour must not be lost to one of them.
+                # The others go on: what takes long must not be lost to one of them.
                 failed[name] = str(error)
                 del rounds[name]
     note("")

@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,6 +53,7 @@ def print_result(result: Result) -> None:
         print_memory(name, rows[-1].get("memory_kb", []))
     for name, reason in result.skipped.items():
         print(f"Without {name}: {reason}")
+    sys.stdout.flush()
 
 
 def width(column: Json) -> int:
@@ -149,7 +151,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    for name, command in (("commit", ("git", "rev-parse", "--short", "HEAD")), *TOOLS):
+    for name, command in (("commit", ("git", "describe", "--always", "--dirty")), *TOOLS):
         if shutil.which(command[0]):
             done = subprocess.run(
                 command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
