@@ -16,11 +16,11 @@
  */
 #define _GNU_SOURCE
 #include "histogram.h"
-#include "hmac.h"
+#include "options.h"
+#include "pusher.h"
 #include "websocket.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -48,11 +48,7 @@ enum { EVENTS = 1024, ROOM = 8 << 20, PER_ADDRESS = 20000 };
 enum { STALLED_ROOM = 4096, STALLED_SEGMENT = 1400 };
 static const char MARK[] = "bench-event", STAMP[] = "ts\\\":";
 
-static const char *host, *port, *path, *key = "", *secret = "";
-static char **channels;
-static int channel_count, sockets, stalled, inflight = 64;
-static double patience = 120;
-
+static options given;
 static client *clients;
 static unsigned char *room;
 static struct addrinfo *address;
@@ -77,7 +73,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-static bool reads(const client *one) { return one - clients < sockets; }
+static bool reads(const client *one) { return one - clients < given.sockets; }
 
 /* -- opening -------------------------------------------------------------------------------- */
 
@@ -85,7 +81,7 @@ static bool reads(const client *one) { return one - clients < sockets; }
 static void spread(int fd) {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int one = 1;
-    if (strncmp(host, "127.", 4) != 0) return;
+    if (strncmp(given.host, "127.", 4) != 0) return;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     from.sin_addr.s_addr = htonl((uint32_t)(INADDR_LOOPBACK + opened / PER_ADDRESS));
     if (bind(fd, (struct sockaddr *)&from, sizeof from)) die("bind");
@@ -99,8 +95,8 @@ static void watch(int how, int fd, uint32_t events, int number) {
 /* Little room, and segments as on the internet: with those of loopback, 64 KB each, the kernel
  * would take megabytes off the server before it has to do anything about a reader that is slow. */
 static void shrink(int fd) {
-    int room = STALLED_ROOM, segment = STALLED_SEGMENT;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    int space = STALLED_ROOM, segment = STALLED_SEGMENT;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &space, sizeof space);
     setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
 }
 
@@ -132,7 +128,7 @@ static void upgrade(client *one) {
                           "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: %s\r\n\r\n",
-                          path, host, port, nonce);
+                          given.path, given.host, given.port, nonce);
     if (write(one->fd, request, (size_t)length) != length) die("write");
     one->phase = UPGRADING;
     watch(EPOLL_CTL_MOD, one->fd, EPOLLIN, (int)(one - clients));
@@ -140,57 +136,18 @@ static void upgrade(client *one) {
 
 /* -- subscribing ---------------------------------------------------------------------------- */
 
-static void name_channel(const char *pattern, int number, char out[256]) {
-    const char *slash = strchr(pattern, '/');
-    if (slash)
-        snprintf(out, 256, "%.*s.%d", (int)(slash - pattern), pattern, number / atoi(slash + 1));
-    else
-        snprintf(out, 256, "%s", pattern);
-}
-
-static void subscribe(const client *one, const char *socket_id, const char *pattern) {
-    char channel[256], member[64] = "", escaped[128] = "", text[512], message[1024];
-    char auth[256] = "", signature[HMAC_HEX + 1];
-    int number = (int)(one - clients);
-    name_channel(pattern, number, channel);
-    if (strncmp(channel, "presence-", 9) == 0) {
-        snprintf(member, sizeof member, ":{\"user_id\":\"%d\"}", number);
-        snprintf(escaped, sizeof escaped, ",\"channel_data\":\"{\\\"user_id\\\":\\\"%d\\\"}\"",
-                 number);
-    }
-    if (*member || strncmp(channel, "private-", 8) == 0) {
-        snprintf(text, sizeof text, "%s:%s%s", socket_id, channel, member);
-        hmac_hex(secret, text, signature);
-        snprintf(auth, sizeof auth, ",\"auth\":\"%.100s:%s\"", key, signature);
-    }
-    snprintf(message, sizeof message,
-             "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\"%s%s}}", channel, auth,
-             escaped);
-    if (!websocket_send(one->fd, WEBSOCKET_TEXT, message, strlen(message))) die("write");
-}
-
-/* The id stands in a string of JSON within JSON: ...socket_id\":\"1.2\"... */
-static bool find_socket_id(const unsigned char *text, size_t size, char out[64]) {
-    const char *end = (const char *)text + size;
-    const char *at = memmem(text, size, "socket_id", 9);
-    if (!at) return false;
-    at += 9;
-    while (at < end && (*at < '0' || *at > '9')) at++;
-    size_t length = 0;
-    while (at + length < end && length < 63 && strchr("0123456789.", at[length])) length++;
-    memcpy(out, at, length);
-    out[length] = 0;
-    return length > 0;
-}
-
 static void greet(client *one, const unsigned char *text, size_t size) {
-    char socket_id[64];
-    if (!find_socket_id(text, size, socket_id)) {
+    char socket_id[PUSHER_ID], message[PUSHER_MESSAGE];
+    if (!pusher_socket_id(text, size, socket_id)) {
         fprintf(stderr, "no socket id in %.*s\n", (int)size, text);
         exit(1);
     }
-    for (int i = 0; i < channel_count; i++) subscribe(one, socket_id, channels[i]);
-    one->unanswered = channel_count;
+    for (int i = 0; i < given.channel_count; i++) {
+        pusher_subscribe(message, given.key, given.secret, socket_id, given.channels[i],
+                         (int)(one - clients));
+        if (!websocket_send(one->fd, WEBSOCKET_TEXT, message, strlen(message))) die("write");
+    }
+    one->unanswered = given.channel_count;
     one->phase = SUBSCRIBING;
 }
 
@@ -304,19 +261,19 @@ static void read_from(client *one) {
 static void restart_counting(void) {
     memset(&latencies, 0, sizeof latencies);
     frames = others = bytes = 0;
-    for (int i = 0; i < sockets; i++) clients[i].frames = 0;
+    for (int i = 0; i < given.sockets; i++) clients[i].frames = 0;
 }
 
 static void print_report(void) {
     uint32_t least = UINT32_MAX, most = 0;
     const char *comma = "";
-    for (int i = 0; i < sockets; i++) {
+    for (int i = 0; i < given.sockets; i++) {
         if (clients[i].frames < least) least = clients[i].frames;
         if (clients[i].frames > most) most = clients[i].frames;
     }
     printf("{\"frames\":%llu,\"least\":%u,\"most\":%u,\"others\":%llu,\"bytes\":%llu,"
            "\"closed\":%d,\"max_us\":%llu,\"histogram\":[",
-           (unsigned long long)frames, sockets ? least : 0, most, (unsigned long long)others,
+           (unsigned long long)frames, given.sockets ? least : 0, most, (unsigned long long)others,
            (unsigned long long)bytes, closed, (unsigned long long)latencies.most);
     for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
         uint64_t top = histogram_top(i);
@@ -353,8 +310,8 @@ static void obey(void) {
 
 static void turn(void) {
     struct epoll_event events[EVENTS];
-    int total = sockets + stalled;
-    while (opened < total && underway < inflight) open_next();
+    int total = given.sockets + given.stalled;
+    while (opened < total && underway < given.inflight) open_next();
     int count = epoll_wait(poller, events, EVENTS, 20);
     if (count < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < count; i++) {
@@ -372,10 +329,10 @@ static void turn(void) {
 
 static void connect_all(void) {
     double began = now_us();
-    int total = sockets + stalled;
+    int total = given.sockets + given.stalled;
     while (ready < total) {
         turn();
-        if (now_us() - began > patience * 1e6) {
+        if (now_us() - began > given.patience * 1e6) {
             fprintf(stderr, "%d of %d sockets were subscribed in time\n", ready, total);
             exit(1);
         }
@@ -397,44 +354,16 @@ static void raise_limit(int wanted) {
     }
 }
 
-static void parse(int count, char **words) {
-    static const struct option options[] = {
-        {"stalled", required_argument, NULL, 'n'}, {"inflight", required_argument, NULL, 'i'},
-        {"seconds", required_argument, NULL, 't'}, {"key", required_argument, NULL, 'k'},
-        {"secret", required_argument, NULL, 's'},  {NULL, 0, NULL, 0},
-    };
-    for (int letter; (letter = getopt_long(count, words, "", options, NULL)) != -1;) {
-        switch (letter) {
-        case 'n': stalled = atoi(optarg); break;
-        case 'i': inflight = atoi(optarg); break;
-        case 't': patience = atof(optarg); break;
-        case 'k': key = optarg; break;
-        case 's': secret = optarg; break;
-        default: exit(2);
-        }
-    }
-    if (count - optind < 5) {
-        fprintf(stderr, "usage: load HOST PORT PATH SOCKETS [options] CHANNEL...\n");
-        exit(2);
-    }
-    host = words[optind];
-    port = words[optind + 1];
-    path = words[optind + 2];
-    sockets = atoi(words[optind + 3]);
-    channels = words + optind + 4;
-    channel_count = count - optind - 4;
-}
-
 int main(int count, char **words) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    parse(count, words);
-    int problem = getaddrinfo(host, port, &hints, &address);
+    given = parse_options(count, words);
+    int problem = getaddrinfo(given.host, given.port, &hints, &address);
     if (problem) {
-        fprintf(stderr, "%s: %s\n", host, gai_strerror(problem));
+        fprintf(stderr, "%s: %s\n", given.host, gai_strerror(problem));
         return 1;
     }
-    raise_limit(sockets + stalled + 16);
-    clients = calloc((size_t)(sockets + stalled), sizeof *clients);
+    raise_limit(given.sockets + given.stalled + 16);
+    clients = calloc((size_t)(given.sockets + given.stalled), sizeof *clients);
     room = malloc(ROOM);
     poller = epoll_create1(0);
     if (!clients || !room || poller < 0) die("starting");
