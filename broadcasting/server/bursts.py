@@ -47,7 +47,8 @@ class Burst:
 
     def serve(self, connection: Connection) -> int:
         """Give a connection now what is here for it so far; return how many frames."""
-        handed = self._send_some(connection, 0, len(self._frames))
+        # Nobody looks through all of it for one that is gone: when a server dies, crowds are.
+        handed = 0 if connection.closing else self._send_some(connection, 0, len(self._frames))
         self.skip(connection)
         return handed
 
@@ -98,7 +99,7 @@ class Run:
         if connection not in self._rest:
             return 0
         self._rest.discard(connection)
-        return self._burst.send((connection,))
+        return 0 if connection.closing else self._burst.send((connection,))
 
     @property
     def is_done(self) -> bool:

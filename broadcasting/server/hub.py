@@ -81,7 +81,7 @@ class Hub:
             self._runs.pop(topic, None)
 
     def catch_up(self, topic: Topic, connection: Connection) -> None:
-        """Write now what ``connection`` has not had of ``topic``: something must come behind it."""
+        """Write now what a listener has not had of ``topic``: something must come behind it."""
         if (run := self._runs.get(topic)) is not None:
             self._counters.frames_out += run.serve(connection)
         if (waiting := self._waiting.get(topic)) is not None:
