@@ -41,18 +41,21 @@ CHUNK = 65_536
 def send_all(connections: Iterable[Connection], frame: Frame) -> None:
     """Write a broadcast to every socket. See Connection.send().
 
-    This loop is what a fan-out costs: one write for each socket, and nothing else.
+    This loop is what a fan-out costs: one system call for each socket, and nothing else.
     """
     wire = frame.wire
+    size = len(wire)
     for connection in connections:
-        write = connection.write
-        if write is None:
+        send_now = connection.send_now
+        if send_now is None:
             connection.send(frame)
             continue
         try:
-            write(wire)
-        except Exception as problem:  # a transport that is gone, before anybody was told
-            connection.lost(problem)
+            sent = send_now(wire)
+        except OSError:  # full, or gone: its transport finds out which
+            sent = 0
+        if sent != size:
+            connection.write(wire[sent:])
 
 
 class Connection:
@@ -72,8 +75,8 @@ class Connection:
         "lane",
         "protocol",
         "revocations_before",
+        "send_now",
         "socket_id",
-        "write",
     )
 
     def __init__(
@@ -89,8 +92,8 @@ class Connection:
         self.protocol = protocol
         self.socket_id = protocol.socket_id
         self.lane = lane
-        self.write: Callable[[bytes], object] | None = None
-        """Takes wire bytes at once; None: see send()."""
+        self.send_now: Callable[[bytes], int] | None = None
+        """See Lane; None: see send()."""
 
         self.revocations_before = 0
         """How many its node had heard when it came; newer ones count for its answers."""
@@ -113,8 +116,7 @@ class Connection:
 
         if lane is not None:
             lane.watcher = self
-            if not lane.paused:
-                self.write = lane.write
+            self.resume()
 
     def send(self, frame: Frame) -> None:
         """Write a broadcast, or keep it for a slow reader. Never blocks, never raises.
@@ -191,12 +193,12 @@ class Connection:
     # -- what the lane tells ----------------------------------------------------------------
 
     def pause(self) -> None:
-        self.write = None
+        self.send_now = None
 
     def resume(self) -> None:
         lane = self.lane
         while self._outbox and lane is not None and not lane.paused:
-            self._write(lane, self._next_chunk())
+            self.write(self._next_chunk())
         if lane is None or lane.paused or self._outbox:
             return
         self._outbox = _NO_OUTBOX
@@ -204,29 +206,32 @@ class Connection:
             self._step((self._close_message,))
             self._close_message = None
         elif not self.closing:
-            self.write = lane.write
+            self.send_now = lane.send_now
 
     def lose(self) -> None:
         self._stop_sending()
         self._forget_outbox()
 
+    def write(self, wire: bytes) -> None:
+        """Write to the lane, which is not paused."""
+        try:
+            if self.lane is not None:
+                self.lane.write(wire)
+        except Exception as problem:  # a transport that is gone, before anybody was told
+            self.lost(problem)
+
     # -- how bytes leave --------------------------------------------------------------------
 
     def _send(self, frame: Frame, *, may_drop: bool) -> None:
-        if self.write is not None and self.lane is not None:
-            self._write(self.lane, frame.wire)
-        elif self.closing:
+        lane = self.lane
+        if self.closing:
             return
-        elif self._writer is not None or self.lane is not None:
+        if lane is not None and not lane.paused and not self._outbox:
+            self.write(frame.wire)
+        elif lane is not None or self._writer is not None:
             self._wait_in_line(frame, may_drop)
         else:
             self._step(frame.messages)
-
-    def _write(self, lane: Lane, wire: bytes) -> None:
-        try:
-            lane.write(wire)
-        except Exception as problem:  # a transport that is gone, before anybody was told
-            self.lost(problem)
 
     def _step(self, messages: tuple[Message, ...]) -> None:
         for number, message in enumerate(messages, 1):
@@ -302,7 +307,7 @@ class Connection:
 
     def _stop_sending(self) -> None:
         self.closing = True
-        self.write = None
+        self.send_now = None
 
     def _forget_outbox(self) -> None:
         self._outbox = _NO_OUTBOX

@@ -15,12 +15,13 @@ from typing import Any
 
 from broadcasting.server import framing
 from broadcasting.server.framing import CUT, PING, PONG, Violation
+from broadcasting.server.kernel import Borrowed, borrow
 from broadcasting.server.lane import Watcher
 from broadcasting.server.waiting import join, wake
 from broadcasting.typing import Message
 
 HIGH_WATER = 16_384
-"""Bytes in the transport from which on a sender waits.
+"""Bytes in a transport from which on a sender waits, where it waits for any at all otherwise.
 
 uvloop keeps 800 bytes for each write that the kernel refused: with frames of 240 bytes, a peer that
 reads nothing costs 54 KB at this limit, and 210 KB at the usual one of 64 KB."""
@@ -45,6 +46,7 @@ class Endpoint(asyncio.Protocol):
         "_decoder",
         "_drained",
         "_end",
+        "_kernel",
         "_loop",
         "_next",
         "_pong",
@@ -57,6 +59,7 @@ class Endpoint(asyncio.Protocol):
         "heard_at",
         "held",
         "paused",
+        "send_now",
         "transport",
         "watcher",
         "write",
@@ -73,7 +76,12 @@ class Endpoint(asyncio.Protocol):
         self._decoder = framing.Decoder(max_size)
 
         self.write: Callable[[bytes], None] = _nowhere
-        """See Lane. The transport's own method, while the socket is open."""
+        """See Lane."""
+
+        self.send_now: Callable[[bytes], int] | None = None
+        """See Lane."""
+
+        self._kernel: Borrowed | None = None
 
         self.paused = False
         self.watcher: Watcher | None = None
@@ -149,9 +157,29 @@ class Endpoint(asyncio.Protocol):
         """See Lane."""
         return self.transport.get_write_buffer_size()
 
+    def _open(self) -> None:
+        """Let everybody write."""
+        self.write = self.transport.write
+        self._kernel = borrow(self.transport)
+        if self._kernel is not None:
+            # Pauses tell then that it holds something, and resuming that it does not.
+            self.transport.set_write_buffer_limits(0)
+            self.write = self._write
+            self.send_now = self._kernel.send
+
+    def _write(self, wire: bytes) -> None:
+        sent = 0
+        if not self.paused and self.send_now is not None:
+            # If nothing was taken, the transport finds out why.
+            with contextlib.suppress(OSError):
+                sent = self.send_now(wire)
+        if sent < len(wire):
+            self.transport.write(wire[sent:])
+
     def _lose(self) -> None:
         """Let nobody write any more."""
         self.write = _nowhere
+        self.send_now = self._kernel = None
         watcher, self.watcher = self.watcher, None
         if watcher is not None:
             watcher.lose()

@@ -7,6 +7,7 @@ the frame of a broadcast is built once, and its bytes go to every transport as t
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 
 LANE = "broadcasting.lane"
 """The extension of the scope under which a server offers a Lane, once the socket is accepted."""
@@ -16,10 +17,10 @@ class Watcher(typing.Protocol):
     """Who wants to know how the transport is; called on the loop, between two writes or in one."""
 
     def pause(self) -> None:
-        """As much waits in the transport as should: write no more for now."""
+        """The transport holds something: write no more for now."""
 
     def resume(self) -> None:
-        """The transport has room again, or ``write`` is another one now."""
+        """The transport holds nothing any more, or ``send_now`` has come."""
 
     def lose(self) -> None:
         """Nothing can be written any more: the connection ends, or its close frame is sent."""
@@ -32,16 +33,18 @@ class Lane(typing.Protocol):
     """When the last ping or pong came, in seconds of the loop's clock; None: never."""
 
     paused: bool
-    """Whether as much waits in the transport as should."""
+    """Whether the transport holds something that the kernel did not take."""
+
+    send_now: Callable[[bytes], int] | None
+    """Gives whole frames straight to the kernel, as a socket's ``send`` does: it returns how many
+    bytes were taken, or raises OSError for none, and ``write`` must get the rest at once. Only
+    while the lane is not paused; None where it cannot be done, such as over TLS."""
 
     watcher: Watcher | None
     """Told of every change of ``paused``, and of the end."""
 
     def write(self, wire: bytes) -> None:
-        """Send whole unmasked frames, behind everything that was sent either way before.
-
-        May be kept and called for as long as nothing else is told.
-        """
+        """Send whole unmasked frames, behind everything that was sent either way before."""
 
     def ask(self) -> None:
         """Send a ping."""

@@ -258,9 +258,9 @@ class WebSocketProtocol(Endpoint):
         if answer is None or self._state != OPEN:
             self.write(wire)
             return
-        self.transport.write(answer + wire)
-        self.write = self.transport.write
-        if self.watcher is not None:
+        self._open()
+        self.write(answer + wire)
+        if self.watcher is not None and not self.paused:
             self.watcher.resume()  # with a quicker way to write
 
     def _deny(self, message: Message) -> None:

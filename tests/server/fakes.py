@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from broadcasting.conf import ServerSettings
@@ -59,12 +60,15 @@ class FakeLane:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
-        self.write = self.written.append
+        self.send_now: Callable[[bytes], int] | None = None
         self.held = 0
         """Bytes that the transport holds."""
 
         self.paused = False
         self.watcher: Watcher | None = None
+
+    def write(self, wire: bytes) -> None:
+        self.written.append(wire)
 
     def ask(self) -> None:
         """Nobody answers."""

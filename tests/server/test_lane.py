@@ -55,6 +55,27 @@ def test_broadcasts_and_replies_go_to_the_transport_at_once(one: OneLane):
     assert one.socket.messages == []
 
 
+@pytest.mark.parametrize("taken", [None, 0, 1, 3])
+def test_what_the_kernel_does_not_take_is_the_transports(taken: int | None):
+    one = OneLane()
+    sent = []
+
+    def send_now(wire: bytes) -> int:
+        if taken is None:
+            raise BlockingIOError
+        sent.append(wire[:taken])
+        return taken
+
+    one.lane.send_now = send_now
+    one.connection.resume()
+    one.broadcast("1")
+    assert b"".join(sent + one.lane.written) == b"\x81\x011"
+    one.lane.pause()
+    one.broadcast("2")
+    one.lane.resume()
+    assert one.lane.written[-1] == b"\x81\x012"
+
+
 def test_a_slow_reader_gets_everything_in_order_once_it_reads(one: OneLane):
     one.broadcast("1")
     one.lane.pause()
@@ -79,7 +100,7 @@ def test_a_transport_that_fills_again_gets_no_more_than_it_takes():
         one.lane.written.append(wire)
         one.lane.pause()
 
-    one.lane.write = fill
+    one.lane.write = fill  # type: ignore[method-assign]
     for writes in (1, 2, 3, 3):
         one.lane.resume()
         assert len(one.lane.written) == writes
@@ -157,7 +178,7 @@ def test_a_transport_that_is_gone_costs_nobody_else_the_broadcast():
     def fail(wire: bytes) -> None:
         raise RuntimeError("the handler is closed")
 
-    gone.connection.write = fail
+    gone.lane.write = fail  # type: ignore[method-assign]
     send_all([gone.connection, other.connection], Frame("x"))
     assert other.texts == ["x"]
     assert gone.connection.closing
