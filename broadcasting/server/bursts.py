@@ -6,7 +6,6 @@ A burst costs each socket one write, however many frames it has. Nothing here wa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from itertools import islice
 
 from broadcasting.server.connection import Connection, send_all
 from broadcasting.server.frames import Frame
@@ -83,19 +82,23 @@ class Run:
         self._burst = burst
         self._connections = tuple(connections)
         self._done = 0
-        self._rest = set(self._connections)
-        """Who has not had it, and has not left."""
+        self._rest: set[Connection] | None = None
+        """Who has not had it, and has not left; made when the first one leaves."""
 
     def send(self, limit: int | None = None) -> int:
         """Write to the next ``limit`` connections, or to all that are left; see Burst.send()."""
         end = len(self._connections) if limit is None else self._done + limit
-        some = [c for c in islice(self._connections, self._done, end) if c in self._rest]
+        some = self._connections[self._done : end]
         self._done = end
-        self._rest.difference_update(some)
+        if self._rest is not None:
+            some = tuple([connection for connection in some if connection in self._rest])
+            self._rest.difference_update(some)
         return self._burst.send(some)
 
     def serve(self, connection: Connection) -> int:
         """Give a connection the burst now, if it has not had it; return how many frames."""
+        if self._rest is None:
+            self._rest = set(self._connections[self._done :])
         if connection not in self._rest:
             return 0
         self._rest.discard(connection)
