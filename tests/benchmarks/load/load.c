@@ -312,7 +312,9 @@ static void turn(void) {
     struct epoll_event events[EVENTS];
     int total = given.sockets + given.stalled;
     while (opened < total && underway < given.inflight) open_next();
-    int count = epoll_wait(poller, events, EVENTS, 20);
+    /* Never asleep: whoever writes to a reader that sleeps has to wake it, on its own processor's
+       time. That would be the server's, and the same for all of them, as if it were their work. */
+    int count = epoll_wait(poller, events, EVENTS, 0);
     if (count < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < count; i++) {
         if (events[i].data.u32 == UINT32_MAX) {
