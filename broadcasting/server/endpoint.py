@@ -161,11 +161,18 @@ class Endpoint(asyncio.Protocol):
         """Let everybody write."""
         self.write = self.transport.write
         self._kernel = borrow(self.transport)
+        # Of an answer before the handshake; whoever gave it was told of the pause, and not we.
+        held = self.transport.get_write_buffer_size()
         if self._kernel is not None:
             # Pauses tell then that it holds something, and resuming that it does not.
+            self.paused = held > 0
             self.transport.set_write_buffer_limits(0)
             self.write = self._write
             self.send_now = self._kernel.send
+        elif held:
+            # TLS: the first ends any pause, the second begins ours.
+            self.transport.set_write_buffer_limits(held + 1, held + 1)
+            self.transport.set_write_buffer_limits(HIGH_WATER)
 
     def _write(self, wire: bytes) -> None:
         sent = 0

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,46 @@ async def test_a_slow_reader_over_tls_is_waited_for(kind: str, certificate: tupl
             for number in range(3_000):
                 assert (await client.frame())[1][:5] == b"%05d" % number
             await asked.came_to()
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+async def test_frames_wait_for_an_answer_that_is_not_read(
+    kind: str, certificate: tuple[Path, Path], encrypted: bool
+):
+    """It was given on the same connection before the handshake, and the transport holds it."""
+    body, answered, lanes, sent = b"x" * 14_000_000, threading.Event(), [], []
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            size = [(b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 200, "headers": size})
+            # Under TLS the first piece goes further than the second, and is not waited for.
+            first = body[: len(body) // 2] if encrypted else b""
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            await send({"type": "http.response.body", "body": body[len(first) :]})
+            answered.set()
+            return
+        await accept(receive, send)
+        lanes.append(scope["extensions"]["broadcasting.lane"])
+        for number in range(3_000):
+            await send({"type": "websocket.send", "bytes": b"%05d" % number + bytes(10_000)})
+            sent.append(number)
+
+    with Site(kind, **(tls(certificate) if encrypted else {})).running() as site:
+        site.application = answers
+        async with plugged(site.port, trusting(certificate) if encrypted else None) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert await asyncio.to_thread(answered.wait, live.PATIENCE)
+            await client.send(request())
+            async with asyncio.timeout(live.PATIENCE):
+                while not (lanes and lanes[0].paused):
+                    await asyncio.sleep(0.001)  # the server's thread tells nobody
+            assert len(sent) < 3_000
+            await client.head()
+            assert await client.reader.readexactly(len(body)) == body
+            assert (await client.head())[0].startswith(b"HTTP/1.1 101 ")
+            for number in range(3_000):
+                assert (await client.frame())[1][:5] == b"%05d" % number
 
 
 async def test_over_h11(kind: str):
