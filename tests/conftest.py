@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests import live
 
 if TYPE_CHECKING:
     from tests.server.certificates import Certificate
+
+# Quick, and without a deadline, which would only measure how busy the machine is.
+settings.register_profile("quick", max_examples=100, deadline=None)
+settings.load_profile("quick")
 
 
 @dataclass(frozen=True)

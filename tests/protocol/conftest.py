@@ -4,14 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.protocol import Member, Protocol
-
-# Quick, and without a deadline, which would only measure how busy the machine is.
-settings.register_profile("quick", max_examples=100, deadline=None)
-settings.load_profile("quick")
 
 MakeProtocol = Callable[..., Protocol]
 
