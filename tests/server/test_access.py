@@ -219,9 +219,10 @@ async def test_a_socket_that_never_signed_in_is_ended_too(reconnect: bool, code:
 async def test_an_old_answer_or_sign_in_does_not_outlive_a_disconnect():
     node = get_node()
     one, _ = await arrive(node)
+    before = now()
     terminate(node)
     with pytest.raises(AccessRevoked):
-        await handle(node, one, ask(one, user_id="7", at=now() - 1))
+        await handle(node, one, ask(one, user_id="7", at=before))
     with pytest.raises(AuthorizeAnew):
         await handle(node, one, signin("1.1", "7"))
 
