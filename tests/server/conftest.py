@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from broadcasting.registry import get_registry
+
+
+@pytest.fixture(autouse=True)
+def own_registry() -> None:
+    """None of what another test's sockets left: the registry is the process's."""
+    get_registry.reset()
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
