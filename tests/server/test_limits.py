@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -11,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from broadcasting.server.limits import Door, capacity
 from tests import live
@@ -66,7 +68,7 @@ def test_who_does_not_fit_is_turned_away_and_room_is_used_again(folder: Path, lo
 
 
 @LOOPS
-def test_with_no_file_left_those_who_are_in_are_served(
+async def test_with_no_file_left_those_who_are_in_are_served(
     folder: Path, certificate: Certificate, loop: str
 ):
     """Who has not encrypted anything yet is no connection that could be counted."""
@@ -75,36 +77,36 @@ def test_with_no_file_left_those_who_are_in_are_served(
     files = ["--certfile", certificate.both]
     with (
         serving(log, "--port", port, *files, loop=loop, files=80),
-        connect(url, ssl=context) as client,
         socket.create_connection(("127.0.0.1", port)) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as api,
         contextlib.ExitStack() as open_ones,
     ):
-        client.recv(live.PATIENCE)
-        client.send('{"event":"pusher:subscribe","data":{"channel":"c"}}')
-        client.recv(live.PATIENCE)
-        for _ in range(120):
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
-        live.wait_for_line(log, "Cannot take connections now")
-        with api.makefile("rb") as answer:
-            api.sendall(signed(EVENT, app_id="1"))
-            assert b" 200 " in answer.readline()
-        assert '"event":"Shipped"' in str(client.recv(live.PATIENCE))
-        open_ones.close()
-        until_let_in_again(url, certificate)
+        async with connect(url, ssl=context) as client, asyncio.timeout(live.PATIENCE):
+            await client.recv()
+            await client.send('{"event":"pusher:subscribe","data":{"channel":"c"}}')
+            await client.recv()
+            for _ in range(120):
+                open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
+            await asyncio.to_thread(live.wait_for_line, log, "Cannot take connections now")
+            with api.makefile("rb") as answer:
+                api.sendall(signed(EVENT, app_id="1"))
+                assert b" 200 " in answer.readline()
+            assert '"event":"Shipped"' in str(await client.recv())
+            open_ones.close()
+            await until_let_in_again(url, certificate)
         assert log.read_text().count("Cannot take") == 1
         assert "Traceback" not in log.read_text()
         assert "out of system resource" not in log.read_text()
 
 
-def until_let_in_again(url: str, certificate: Certificate) -> None:
-    deadline = time.monotonic() + live.PATIENCE
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), connect(url, ssl=trusting(certificate)) as client:
-            assert "connection_established" in str(client.recv(live.PATIENCE))
-            return
-        time.sleep(0.05)  # another process's files
-    raise AssertionError("nobody is let in any more")
+async def until_let_in_again(url: str, certificate: Certificate) -> None:
+    async with asyncio.timeout(live.PATIENCE):
+        while True:
+            with contextlib.suppress(OSError, WebSocketException):
+                async with connect(url, ssl=trusting(certificate)) as client:
+                    assert "connection_established" in str(await client.recv())
+                    return
+            await asyncio.sleep(0.05)  # another process's files
 
 
 def test_a_soft_limit_is_raised_to_the_hard_one(folder: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests import live
 from tests.server.certificates import PASSWORD, Certificate, make, trusting
@@ -29,23 +30,28 @@ PATH = "/app/app-key?protocol=7&client=test&version=1"
 EVENT = b'{"name":"Shipped","channel":"c","data":"{}"}'
 
 
-def carry(client: ClientConnection, peer: socket.socket) -> None:
+async def heard(client: ClientConnection) -> str:
+    async with asyncio.timeout(live.PATIENCE):
+        return str(await client.recv())
+
+
+async def carry(client: ClientConnection, peer: socket.socket) -> None:
     """See a frame arrive that is published through ``peer``, a connection to the API."""
-    assert "connection_established" in str(client.recv(live.PATIENCE))
-    client.send('{"event":"pusher:subscribe","data":{"channel":"c"}}')
-    client.recv(live.PATIENCE)
+    assert "connection_established" in await heard(client)
+    await client.send('{"event":"pusher:subscribe","data":{"channel":"c"}}')
+    await heard(client)
     with peer, peer.makefile("rb") as answer:
         peer.sendall(signed(EVENT, app_id="1"))
         assert b" 200 " in answer.readline()
-    assert '"event":"Shipped"' in str(client.recv(live.PATIENCE))
+    assert '"event":"Shipped"' in await heard(client)
 
 
-def drain(client: ClientConnection, process: subprocess.Popen[bytes]) -> None:
+async def drain(client: ClientConnection, process: subprocess.Popen[bytes]) -> None:
     """See the server say goodbye and end well."""
     process.send_signal(signal.SIGTERM)
-    assert '"code":4200' in str(client.recv(live.PATIENCE))
+    assert '"code":4200' in await heard(client)
     with pytest.raises(ConnectionClosed) as closed:
-        client.recv(live.PATIENCE)
+        await heard(client)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4200
     assert process.wait(live.PATIENCE) == 0
@@ -61,21 +67,21 @@ def dial(path: Path) -> socket.socket:
 
 
 @LOOPS
-def test_a_port_that_is_free_is_named(folder: Path, loop: str):
+async def test_a_port_that_is_free_is_named(folder: Path, loop: str):
     with serving(folder / "log", "--port", 0, loop=loop) as process:
         text = (folder / "log").read_text()
         port = int(text.partition("on http://127.0.0.1:")[2].split()[0])
-        with connect(f"ws://127.0.0.1:{port}{PATH}") as client:
-            carry(client, socket.create_connection(("127.0.0.1", port)))
-            drain(client, process)
+        async with connect(f"ws://127.0.0.1:{port}{PATH}") as client:
+            await carry(client, socket.create_connection(("127.0.0.1", port)))
+            await drain(client, process)
 
 
-def test_a_name_stands_for_all_its_addresses(folder: Path):
+async def test_a_name_stands_for_all_its_addresses(folder: Path):
     port = live.free_port()
     with serving(folder / "log", "--host", "localhost", "--port", port):
         assert f"on http://localhost:{port}" in (folder / "log").read_text()
-        with connect(f"ws://localhost:{port}{PATH}") as client:
-            assert "connection_established" in str(client.recv(live.PATIENCE))
+        async with connect(f"ws://localhost:{port}{PATH}") as client:
+            assert "connection_established" in await heard(client)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +137,14 @@ def test_one_place_is_enough(options: tuple[object, ...]):
 
 
 @LOOPS
-def test_a_unix_socket_serves_everything_and_is_gone_afterwards(folder: Path, loop: str):
+async def test_a_unix_socket_serves_everything_and_is_gone_afterwards(folder: Path, loop: str):
     path = folder / "s"
     with serving(folder / "log", "--uds", path, loop=loop) as process:
         assert f"are on the unix socket {path}\n" in (folder / "log").read_text()
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
-        with unix_connect(os.fspath(path), uri=f"ws://localhost{PATH}") as client:
-            carry(client, dial(path))
-            drain(client, process)
+        async with unix_connect(os.fspath(path), uri=f"ws://localhost{PATH}") as client:
+            await carry(client, dial(path))
+            await drain(client, process)
     assert not path.exists()
     assert "Traceback" not in (folder / "log").read_text()
 
@@ -189,24 +195,24 @@ def test_a_path_that_cannot_be(folder: Path, name: str, why: str):
     assert (folder / "file").exists()
 
 
-def test_a_proxy_at_a_unix_socket_says_who_came_over_tls(folder: Path):
+async def test_a_proxy_at_a_unix_socket_says_who_came_over_tls(folder: Path):
     path = folder / "s"
     uri = "ws://localhost/app/tls-key?protocol=7"
     with serving(folder / "log", "--uds", path):
-        with unix_connect(os.fspath(path), uri=uri) as client:
-            assert '"code":4000' in str(client.recv(live.PATIENCE))
+        async with unix_connect(os.fspath(path), uri=uri) as client:
+            assert '"code":4000' in await heard(client)
         proxied = {"X-Forwarded-Proto": "wss", "X-Forwarded-For": "192.0.2.7"}
-        with unix_connect(os.fspath(path), uri=uri, additional_headers=proxied) as client:
-            assert "connection_established" in str(client.recv(live.PATIENCE))
+        async with unix_connect(os.fspath(path), uri=uri, additional_headers=proxied) as client:
+            assert "connection_established" in await heard(client)
 
 
-def test_a_page_of_another_origin_is_refused_there_too(folder: Path):
+async def test_a_page_of_another_origin_is_refused_there_too(folder: Path):
     path = folder / "s"
     with serving(folder / "log", "--uds", path, "--log-level", "debug"):
-        with unix_connect(
+        async with unix_connect(
             os.fspath(path), uri=f"ws://localhost{PATH}", origin="https://else.test"
         ) as client:
-            assert '"code":4009' in str(client.recv(live.PATIENCE))
+            assert '"code":4009' in await heard(client)
         with dial(path) as peer, peer.makefile("rb") as answer:
             peer.sendall(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n")
             assert b" 404 " in answer.readline()
@@ -217,30 +223,30 @@ def test_a_page_of_another_origin_is_refused_there_too(folder: Path):
 
 
 @LOOPS
-def test_a_port_that_is_handed_over(folder: Path, loop: str):
+async def test_a_port_that_is_handed_over(folder: Path, loop: str):
     with socket.create_server(("127.0.0.1", 0)) as ours:
         address = ours.getsockname()
         with serving(folder / "log", loop=loop, hand=ours) as process:
             assert f"are on http://127.0.0.1:{address[1]}\n" in (folder / "log").read_text()
-            with connect(f"ws://127.0.0.1:{address[1]}{PATH}") as client:
-                carry(client, socket.create_connection(address))
-                drain(client, process)
+            async with connect(f"ws://127.0.0.1:{address[1]}{PATH}") as client:
+                await carry(client, socket.create_connection(address))
+                await drain(client, process)
         # The supervisor's own stays open: whoever comes now waits for the next server.
         with socket.create_connection(address):
             pass
 
 
 @LOOPS
-def test_a_unix_socket_that_is_handed_over(folder: Path, loop: str):
+async def test_a_unix_socket_that_is_handed_over(folder: Path, loop: str):
     path = folder / "s"
     with socket.socket(socket.AF_UNIX) as ours:
         ours.bind(os.fspath(path))
         ours.listen()
         with serving(folder / "log", loop=loop, hand=ours) as process:
             assert f"are on the unix socket {path}\n" in (folder / "log").read_text()
-            with unix_connect(os.fspath(path), uri=f"ws://localhost{PATH}") as client:
-                carry(client, dial(path))
-                drain(client, process)
+            async with unix_connect(os.fspath(path), uri=f"ws://localhost{PATH}") as client:
+                await carry(client, dial(path))
+                await drain(client, process)
         assert path.exists()
 
 
@@ -292,7 +298,7 @@ def locked(certificate: Certificate) -> list[object]:
 
 @LOOPS
 @pytest.mark.parametrize("options", [with_key, in_one, locked])
-def test_sockets_and_api_over_tls(
+async def test_sockets_and_api_over_tls(
     folder: Path,
     certificate: Certificate,
     options: Callable[[Certificate], list[object]],
@@ -304,42 +310,40 @@ def test_sockets_and_api_over_tls(
     files = options(certificate)
     with serving(folder / "log", "--port", port, *files, loop=loop) as process:
         assert f"are on https://127.0.0.1:{port}\n" in (folder / "log").read_text()
-        with connect(f"wss://127.0.0.1:{port}/app/tls-key?protocol=7", ssl=context) as client:
-            assert "connection_established" in str(client.recv(live.PATIENCE))
-        with connect(f"wss://127.0.0.1:{port}{PATH}", ssl=context) as client:
+        async with connect(f"wss://127.0.0.1:{port}/app/tls-key?protocol=7", ssl=context) as client:
+            assert "connection_established" in await heard(client)
+        async with connect(f"wss://127.0.0.1:{port}{PATH}", ssl=context) as client:
             plain = socket.create_connection(("127.0.0.1", port))
             peer = context.wrap_socket(plain, server_hostname="127.0.0.1")
             assert (peer.selected_alpn_protocol(), peer.version()) == ("http/1.1", "TLSv1.3")
-            carry(client, peer)
-            drain(client, process)
+            await carry(client, peer)
+            await drain(client, process)
     assert "Traceback" not in (folder / "log").read_text()
 
 
-def test_tls_on_a_unix_socket(folder: Path, certificate: Certificate):
+async def test_tls_on_a_unix_socket(folder: Path, certificate: Certificate):
     path, context = folder / "s", trusting(certificate)
-    with (
-        serving(folder / "log", "--uds", path, *with_key(certificate)) as process,
-        unix_connect(os.fspath(path), uri=f"wss://localhost{PATH}", ssl=context) as client,
-    ):
-        carry(client, context.wrap_socket(dial(path), server_hostname="localhost"))
-        drain(client, process)
+    with serving(folder / "log", "--uds", path, *with_key(certificate)) as process:
+        async with unix_connect(
+            os.fspath(path), uri=f"wss://localhost{PATH}", ssl=context
+        ) as client:
+            await carry(client, context.wrap_socket(dial(path), server_hostname="localhost"))
+            await drain(client, process)
 
 
-def test_tls_on_a_port_that_is_handed_over(folder: Path, certificate: Certificate):
+async def test_tls_on_a_port_that_is_handed_over(folder: Path, certificate: Certificate):
     context = trusting(certificate)
     with socket.create_server(("127.0.0.1", 0)) as ours:
         address = ours.getsockname()
-        files = with_key(certificate)
-        with (
-            serving(folder / "log", *files, hand=ours) as process,
-            connect(f"wss://127.0.0.1:{address[1]}{PATH}", ssl=context) as client,
-        ):
-            peer = socket.create_connection(address)
-            carry(client, context.wrap_socket(peer, server_hostname="127.0.0.1"))
-            drain(client, process)
+        with serving(folder / "log", *with_key(certificate), hand=ours) as process:
+            url = f"wss://127.0.0.1:{address[1]}{PATH}"
+            async with connect(url, ssl=context) as client:
+                peer = socket.create_connection(address)
+                await carry(client, context.wrap_socket(peer, server_hostname="127.0.0.1"))
+                await drain(client, process)
 
 
-def test_who_speaks_no_tls_or_an_old_one_gets_nothing(folder: Path, certificate: Certificate):
+async def test_who_speaks_no_tls_or_an_old_one_gets_nothing(folder: Path, certificate: Certificate):
     port = live.free_port()
     with serving(folder / "log", "--port", port, *in_one(certificate)):
         with socket.create_connection(("127.0.0.1", port)) as peer:
@@ -356,8 +360,8 @@ def test_who_speaks_no_tls_or_an_old_one_gets_nothing(folder: Path, certificate:
             pytest.raises(ssl.SSLError),
         ):
             old.wrap_socket(peer, server_hostname="127.0.0.1")
-        with connect(f"wss://127.0.0.1:{port}{PATH}", ssl=trusting(certificate)) as client:
-            client.recv(live.PATIENCE)
+        async with connect(f"wss://127.0.0.1:{port}{PATH}", ssl=trusting(certificate)) as client:
+            await heard(client)
     assert "Traceback" not in (folder / "log").read_text()
 
 
