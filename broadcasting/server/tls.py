@@ -17,8 +17,9 @@ def context(certfile: str, keyfile: str | None, password: str | None = None) -> 
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     # A WebSocket begins as HTTP/1.1: no client may hope for another.
     made.set_alpn_protocols(["http/1.1"])
-    for file in filter(None, (certfile, keyfile)):
-        _check_readable(file)
+    for file in (certfile, keyfile):
+        if file is not None:
+            _check_readable(file)
     try:
         # Never OpenSSL's own question on the terminal, which a service does not have.
         made.load_cert_chain(certfile, keyfile, lambda: password or "")
@@ -34,7 +35,8 @@ def _check_readable(file: str) -> None:
         with open(file, "rb"):
             pass
     except OSError as problem:
-        raise CannotListen(f"Cannot read {file}: {problem.strerror}.") from problem
+        shown = file or repr(file)
+        raise CannotListen(f"Cannot read {shown}: {problem.strerror}.") from problem
 
 
 def _is_locked(keyfile: str) -> bool:

@@ -376,6 +376,8 @@ def test_files_that_do_not_fit(certificate: Certificate, tmp_path: Path):
         ("--certfile", public, "--keyfile", nowhere): (
             f"Cannot read {nowhere}: No such file or directory."
         ),
+        ("--certfile", ""): "Cannot read '': No such file or directory.",
+        ("--certfile", public, "--keyfile", ""): "Cannot read '': No such file or directory.",
         ("--certfile", public, "--keyfile", other.key): (
             f"Cannot use {public} and {other.key}: the key is not that of the certificate."
         ),
