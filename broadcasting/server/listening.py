@@ -120,7 +120,7 @@ def on_port(host: str, port: int) -> Listening:
             if not sockets:
                 raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
             undo.pop_all()
-    except OSError as problem:
+    except (OSError, UnicodeError) as problem:  # of a part that no name can have
         more = " Stop what listens there, or choose another --port." if _taken(problem) else ""
         raise CannotListen(f"Cannot listen on {shown}:{port}: {_why(problem)}.{more}") from problem
     return Listening(sockets=sockets, where=f"{shown}:{sockets[0].getsockname()[1]}")
@@ -232,8 +232,8 @@ def _inode(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _taken(problem: OSError) -> bool:
-    return problem.errno == errno.EADDRINUSE
+def _taken(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE
 
 
 def _why(problem: Exception) -> str:

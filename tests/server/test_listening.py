@@ -90,6 +90,7 @@ async def test_a_name_stands_for_all_its_addresses(folder: Path):
         (("--port", "70000"), "Cannot listen on 127.0.0.1:70000: ports end at"),
         (("--host", "192.0.2.1"), "Cannot listen on 192.0.2.1:6001: Cannot assign requested"),
         (("--host", "no.such.invalid"), "Cannot listen on no.such.invalid:6001: "),
+        (("--host", "no..name"), "Cannot listen on no..name:6001: "),
     ],
 )
 def test_an_address_that_is_not_ours(options: tuple[str, ...], problem: str):
