@@ -161,7 +161,8 @@ def handed(fd: int) -> Listening:
     name = sock.getsockname()
     local = not isinstance(name, tuple)
     if local:
-        where = f"the unix socket {os.fsdecode(name)}"
+        # One without a file begins with a zero, and is written with an @ as everywhere.
+        where = f"the unix socket {os.fsdecode(name).replace(chr(0), '@')}"
     else:
         where = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
     return Listening(sockets=[sock.keep_spare()], where=where, is_url=not local, local=local)

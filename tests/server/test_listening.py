@@ -10,6 +10,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +250,15 @@ async def test_a_unix_socket_that_is_handed_over(folder: Path, loop: str):
                 await carry(client, dial(path))
                 await drain(client, process)
         assert path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has them")
+def test_a_unix_socket_without_a_file_is_named_as_everywhere(folder: Path):
+    with socket.socket(socket.AF_UNIX) as ours:
+        ours.bind(f"\0{folder.name}")
+        ours.listen()
+        with serving(folder / "log", hand=ours):
+            assert f"are on the unix socket @{folder.name}\n" in (folder / "log").read_text()
 
 
 @pytest.mark.parametrize(
