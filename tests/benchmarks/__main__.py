@@ -151,12 +151,14 @@ def choose(names: Sequence[str]) -> Sequence[Plan]:
 
 
 def given_options(words: argparse.Namespace, plans: Iterable[Plan]) -> dict[str, float]:
-    """Return the options that were given; one that nobody takes is an error."""
+    """Return the options that were given; one that nobody takes, or of nothing, is an error."""
     names = [option.name for option in dataclasses.fields(Options)]
     given = {name: getattr(words, name) for name in names if getattr(words, name) is not None}
     taken = {name for plan in plans for name in plan.benchmark.defaults}
     if ignored := [name for name in given if name not in taken]:
         raise ValueError(f"nothing that runs takes --{ignored[0]}")
+    if too_low := [name for name, number in given.items() if not number > 0]:
+        raise ValueError(f"--{too_low[0]} has to be more than 0")
     return given
 
 

@@ -148,6 +148,8 @@ class TestWhatIsMissing:
         [
             "fanuot",
             "trigger --members 5",
+            "fanout --sockets 0",
+            "fanout --rate nan",
             "fanout --only nobody",
             "fanout --url wss://example.com",
             "fanout --server mine=python",
