@@ -95,7 +95,7 @@ async def test_a_name_stands_for_all_its_addresses(folder: Path):
     ],
 )
 def test_an_address_that_is_not_ours(options: tuple[str, ...], problem: str):
-    assert refused(*options).startswith(f"CommandError: {problem}")
+    assert refused(*options).startswith(problem)
 
 
 OVERTAKEN = """
@@ -175,8 +175,13 @@ def test_a_socket_that_another_server_made_meanwhile_stays(folder: Path):
 def test_a_path_where_somebody_listens_is_taken(folder: Path):
     path = folder / "s"
     with serving(folder / "log", "--uds", path):
-        expected = f"CommandError: Cannot listen on {path}: another process listens there."
+        expected = f"Cannot listen on {path}: another process listens there."
         assert refused("--uds", path) == expected
+        # As it is said to whoever typed it.
+        done = live.run(BARE, *SERVE[1:], "--uds", os.fspath(path))
+        assert done.stderr.endswith(f"\nCommandError: {expected}\n")
+        assert "Traceback" not in done.stderr
+        assert (done.returncode, done.stdout) == (1, "")
         with dial(path):
             pass
 
@@ -270,7 +275,7 @@ def test_a_unix_socket_without_a_file_is_named_as_everywhere(folder: Path):
     ],
 )
 def test_a_file_descriptor_that_is_no_socket(fd: int, why: str):
-    assert refused("--fd", fd).startswith(f"CommandError: File descriptor {fd} {why}")
+    assert refused("--fd", fd).startswith(f"File descriptor {fd} {why}")
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -400,4 +405,4 @@ def test_files_that_do_not_fit(certificate: Certificate, tmp_path: Path):
         ("--keyfile", key): ("A key is of no use without its certificate: give --certfile too."),
     }
     for options, problem in expected.items():
-        assert refused(*options) == f"CommandError: {problem}"
+        assert refused(*options) == problem
