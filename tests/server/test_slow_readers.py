@@ -110,6 +110,7 @@ SITE = """
 import sys
 import django; django.setup()
 from broadcasting.asgi import get_application
+from broadcasting.server import serve
 from broadcasting.server.listening import on_port
 from broadcasting.server.serve import SocketServer, configuration, run
 
@@ -118,6 +119,7 @@ async def site(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": bytes(12_000_000)})
 
+serve.TICKS_A_LOOK = 2
 config = configuration(get_application(site), drain_seconds=20, log_level="warning")
 run(SocketServer(config, on_port("127.0.0.1", int(sys.argv[1])), print, patience=0.2))
 """
@@ -138,7 +140,7 @@ async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path,
             if stops:
                 process.terminate()
             # Slower than the server would wait for a socket, and looks for one.
-            until = loop.time() + 5
+            until = loop.time() + 1.5
             while part := await loop.sock_recv(peer, 65_536):
                 received += len(part)
                 await asyncio.sleep(0.1 if loop.time() < until else 0)
