@@ -82,13 +82,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
 
 
+FOREIGN = {"browser", "interop", "node"}
+"""Folders of tests whose clients are others' work."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave browsers on the slow lane to ``full``, before it is decided what does not run."""
+    """Leave foreign clients on the slow lane to ``full``, before it is decided what does not run.
+
+    They get what those of tests/conformance get, frame by frame.
+    """
     for item in items:
         called = getattr(item, "callspec", None)
         slow_lane = called is not None and "uvicorn-slow-lane" in called.params.values()
-        if slow_lane and "browser" in item.path.parts:
+        if slow_lane and FOREIGN.intersection(item.path.parts):
             item.add_marker(pytest.mark.full)
 
 
