@@ -29,6 +29,10 @@ ENOUGH = 900
 """Events that fill what the kernel buffers for one socket, and the outbox behind it."""
 
 LANES = pytest.mark.parametrize("way", ["uvicorn", "uvicorn-slow-lane"])
+ENDS = pytest.mark.parametrize(
+    "way", ["uvicorn", pytest.param("uvicorn-slow-lane", marks=pytest.mark.full)]
+)
+"""What the server does alone, whichever way the frames left."""
 
 
 @asynccontextmanager
@@ -96,7 +100,7 @@ async def test_one_that_reads_again_learns_why_it_was_sent_away(way: live.Way, l
         assert received.count(b'"event":"E"') < ENOUGH
 
 
-@LANES
+@ENDS
 async def test_one_that_never_reads_is_cut_off(way: live.Way, live_database: Path):
     with live.serving(way, env(live_database, LIVE_PONG_TIMEOUT="0.5")) as server:
         async with deaf(server.port) as peer, join(server) as other:
@@ -150,7 +154,7 @@ async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path,
         assert await asyncio.to_thread(process.wait, live.PATIENCE) == 0
 
 
-@LANES
+@ENDS
 async def test_one_that_never_reads_does_not_hold_up_the_end(way: live.Way, live_database: Path):
     with live.serving(way, env(live_database)) as server:
         async with deaf(server.port):

@@ -22,7 +22,10 @@ HANGS = """
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "in a worker"])
+ALONE = pytest.param((), marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize("workers", [ALONE, ("-n", "1")], ids=["alone", "in a worker"])
 def test_what_survives_its_timeout_ends_the_process_and_is_named(
     tmp_path: Path, workers: tuple[str, ...]
 ) -> None:
