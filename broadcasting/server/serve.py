@@ -113,9 +113,11 @@ class SocketServer(uvicorn.Server):
 
     async def _farewell(self, drain: float) -> None:
         """Let the peers answer our close; hang up on those that have not by the deadline."""
+        node = get_node()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain):
-                while self._closing():
+                # Behind what waits for a slow reader, the close may not even be sent yet.
+                while node.connections or self._closing():
                     await asyncio.sleep(0.02)  # uvicorn tells nobody when a socket is gone
         # No reset here: our close may still be under way to a peer that is only far away.
         for connection in self._closing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -108,6 +109,27 @@ async def test_one_that_never_reads_is_cut_off(way: live.Way, live_database: Pat
             await asyncio.to_thread(live.wait_for_line, server.log, "reads too slowly")
             await until_cut_off(peer)
             await other.silence()
+
+
+@LANES
+async def test_one_that_is_behind_gets_all_of_it_from_a_server_that_stops(
+    way: live.Way, live_database: Path
+):
+    with live.serving(way, env(live_database, LIVE_OUTBOX_BYTES="10000000")) as server:
+        async with deaf(server.port) as peer, join(server) as other:
+            await flood(server)
+            assert server.process is not None
+            server.process.terminate()
+            await other.expect("pusher:error")
+            code, reason = await other.closed()
+            # Nobody else is left, but it has time: DRAIN_SECONDS is 2 there.
+            with pytest.raises(subprocess.TimeoutExpired):
+                await asyncio.to_thread(server.process.wait, 0.3)
+            last = code.to_bytes(2, "big") + reason.encode()
+            received = await read_until(peer, last)
+        assert code == 4200
+        assert received.count(b'"event":"E"') == ENOUGH
+        assert received.endswith(last)
 
 
 SITE = """
