@@ -67,9 +67,10 @@ class Burst:
 
     def _send_some(self, connection: Connection, start: int, end: int) -> int:
         first = max(start, self._served.get(connection, 0))
-        wanted = [n for n in range(first, end) if connection not in self._spared.get(n, NOBODY)]
-        for number in wanted:
-            connection.send(self._frames[number])
+        numbers = range(first, end)
+        wanted = [self._frames[n] for n in numbers if connection not in self._spared.get(n, NOBODY)]
+        if wanted:
+            connection.send(Frame.join(wanted))
         return len(wanted)
 
 

@@ -117,6 +117,15 @@ def test_who_is_spared_gets_the_rest(stage: Stage):
     assert stage.counters.frames_out == 3
 
 
+def test_a_burst_is_one_write_for_those_as_well_who_are_spared_some_of_it(stage: Stage):
+    all_of_them = [stage.listener(A) for _ in range(3)]
+    for name, one in zip("xyz", all_of_them, strict=True):
+        stage.send(A, name, one)
+    stage.hub.leave(A, all_of_them[2])
+    stage.turn()
+    assert [stage.writes(one) for one in all_of_them] == [[["y", "z"]], [["x", "z"]], [["x", "y"]]]
+
+
 def test_who_joins_gets_nothing_from_before(stage: Stage):
     early = stage.listener(A)
     stage.send(A, "before")
