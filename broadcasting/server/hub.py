@@ -6,7 +6,8 @@ connections and hands them finished frames.
 What is sent in one turn of the loop goes out when that turn ends, joined by channel, so that a
 burst costs each socket one write. A channel of very many listeners is served in slices, one a
 turn, so that everything else has its turn in between. Order per channel always holds, and
-among the channels of one socket unless they are that large.
+among the channels of one socket unless they are that large, or the socket leaves one: what waits
+there is written before what waits in the others.
 """
 
 from __future__ import annotations
