@@ -5,7 +5,8 @@ connections and hands them finished frames.
 
 What is sent in one turn of the loop goes out when that turn ends, joined by channel, so that a
 burst costs each socket one write. A channel of very many listeners is served in slices, one a
-turn, so that everything else has its turn in between. Order per channel always holds, and
+turn, and of many channels as many as have that many, so that everything else has its turn in
+between. Order per channel always holds, and
 among the channels of one socket unless they are that large, or the socket leaves one: what waits
 there is written before what waits in the others.
 """
@@ -24,7 +25,8 @@ Topic = tuple[str, str]
 """Application id and channel name."""
 
 LARGE = 4_000
-"""Listeners above which a burst is written in slices: so many keep a loop for about 25 ms."""
+"""Listeners above which a burst is written in slices, and at which bursts of further channels wait
+for the next turn: so many keep a loop for about 25 ms."""
 
 SLICE = 1_000
 """Listeners in one slice."""
@@ -121,17 +123,23 @@ class Hub:
         self._is_due = False
         self._begin()
 
-    def _begin(self) -> None:
-        """Write what waits, or the first slice of it."""
-        small = []
+    def _begin(self, *, all_of_it: bool = False) -> None:
+        """Write what waits, or the first of it."""
+        small, writes = [], 0
+        # Those that came in turns are written frame by frame, and belong together.
+        all_of_it = all_of_it or self._is_mixed
         for topic in tuple(self._waiting):
             if topic in self._runs:
                 continue
             listeners = self._listeners[topic]
             if len(listeners) > LARGE:
                 self._runs[topic] = Run(self._waiting.pop(topic), listeners)
-            else:
+            elif writes < LARGE or all_of_it:
                 small.append(topic)
+                writes += len(listeners)
+            elif not self._is_due:
+                self._is_due = True
+                self._call_soon(self._end_turn)
         self._write(small)
         if self._runs and not self._is_slicing:
             self._is_slicing = True
@@ -158,7 +166,7 @@ class Hub:
 
     def _hurry(self, topic: Topic, waiting: Burst) -> None:
         if topic not in self._runs:
-            self._begin()
+            self._begin(all_of_it=True)
         elif waiting.size >= BACKLOG_BYTES:
             self._counters.backlogs += 1
             self._counters.frames_out += self._runs.pop(topic).send()
