@@ -214,6 +214,21 @@ def test_many_channels_are_not_all_written_in_one_turn(stage: Stage):
 
 
 @pytest.mark.usefixtures("small_slices")
+def test_who_leaves_between_slices_has_the_rest_once(stage: Stage):
+    many = [stage.listener(A) for _ in range(6)]
+    stage.send(A, "1")
+    stage.turn()
+    stage.turn()
+    for one in (many[0], many[5]):
+        stage.hub.leave(A, one)
+        assert stage.heard(one) == ["1"]
+        stage.hub.join(A, one)
+    stage.send(A, "2")
+    stage.rest()
+    assert [stage.heard(one) for one in many] == [["1", "2"]] * 6
+
+
+@pytest.mark.usefixtures("small_slices")
 def test_a_socket_that_went_between_slices_is_skipped(stage: Stage):
     many = [stage.listener(A) for _ in range(6)]
     stage.send(A, "1")
