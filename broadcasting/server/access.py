@@ -25,7 +25,7 @@ from broadcasting.protocol.errors import (
     TooManyUsers,
 )
 from broadcasting.protocol.grants import Grant
-from broadcasting.protocol.names import ChannelKind, kind_of
+from broadcasting.protocol.names import ChannelKind, kind_of, user_channel
 from broadcasting.server.connection import Connection
 
 if TYPE_CHECKING:
@@ -141,6 +141,9 @@ class Access:
         ended = 0
         for connection in self._of(app_id, control.user_id):
             if not (_is_of_another_session(connection, control) or _is_spared(connection, control)):
+                # What was sent before is still theirs.
+                for channel in (*connection.protocol.subscriptions, user_channel(control.user_id)):
+                    self._node.hub.catch_up((app_id, channel), connection)
                 connection.refuse(problem)
                 ended += 1
         self._node.counters.terminated += ended

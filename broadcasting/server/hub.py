@@ -85,6 +85,8 @@ class Hub:
 
     def catch_up(self, topic: Topic, connection: Connection) -> None:
         """Write now what a listener has not had of ``topic``: something must come behind it."""
+        if connection not in self._listeners.get(topic, ()):
+            return
         if (run := self._runs.get(topic)) is not None:
             self._counters.frames_out += run.serve(connection)
         if (waiting := self._waiting.get(topic)) is not None:

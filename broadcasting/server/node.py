@@ -216,7 +216,6 @@ class Node:
             return
         match control:
             case Terminate():
-                self.hub.flush()  # what was sent before is theirs
                 self.access.terminate(envelope.app_id, control)
             case Revoke():
                 self.access.revoke(envelope.app_id, control)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from broadcasting.backplanes import control
+from broadcasting.backplanes import Envelope, control
 from broadcasting.protocol.errors import (
     AccessRevoked,
     AuthorizeAnew,
@@ -201,6 +201,17 @@ async def test_what_is_revoked_while_a_subscription_is_under_way_is_revoked():
     assert len(socket.texts) == 1  # the greeting
     assert hears(node) == 0
     assert (await node.registry.leave("app", CHANNEL, "1.1")).count == 0
+
+
+async def test_what_was_sent_before_an_end_is_had_before_it():
+    node = get_node()
+    one, socket = await arrive(node)
+    await handle(node, one, ask(one, CHANNEL, user_id="7"))
+    node.receive(Envelope(app_id="app", channel=CHANNEL, frame="farewell"))
+    terminate(node)
+    assert socket.texts[-2] == "farewell"
+    assert last(socket)["event"] == "pusher:error"
+    assert one.closing
 
 
 @pytest.mark.parametrize(("reconnect", "code"), [(False, 4009), (True, 4200)])
