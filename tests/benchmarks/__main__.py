@@ -47,7 +47,7 @@ class Plan:
 
 
 FAST = (UVICORN, SOKETI, LIMIT)
-SLOW = {"messages": 40, "rate": 5}
+SLOW = {"messages": 60, "rate": 8}
 LARGE = {"sockets": 8000, "messages": 40, "rate": 5}
 
 SHORT = (
