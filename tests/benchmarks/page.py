@@ -48,28 +48,33 @@ def main(arguments: Sequence[str], docs: Path = DOCS) -> int:
 
 def page(runs: Mapping[str, Json]) -> str:
     """Return the page for runs by the name of their file."""
-    explained: set[str] = set()
-    sections = [section(stem, run, explained) for stem, run in runs.items()]
+    told: set[str] = set()
+    sections = [section(stem, run, told) for stem, run in runs.items()]
     return "\n".join([INTRODUCTION.read_text("utf-8"), *sections])
 
 
-def section(stem: str, run: Json, explained: set[str]) -> str:
+def section(stem: str, run: Json, told: set[str]) -> str:
     """Return one run: the machine, the versions, the command and all its results.
 
-    A benchmark that is not among those ``explained`` already says how its numbers are made.
+    ``told``: what is on the page already and need not be told again, such as the machine, and how
+    the numbers of a benchmark are made.
     """
     machine = run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    parts = [
-        f"## Measured on {run['date'][:10]}\n",
+    where = (
+        f"## Measured on {run['date'][:10]}\n\n"
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}; "
-        f"{versions}.\n",
+        f"{versions}.\n"
+    )
+    parts = [
+        *([] if where in told else [where]),
         f"```console\n{run['command']}\n```\n",
         f"Every round of it: {{download}}`{stem}.json <../{RESULTS.as_posix()}/{stem}.json>`.\n",
     ]
+    told.add(where)
     for number, result in enumerate(run["results"]):
-        about = "" if result["benchmark"] in explained else result["about"].partition("\n\n")[2]
-        explained.add(result["benchmark"])
+        about = "" if result["benchmark"] in told else result["about"].partition("\n\n")[2]
+        told.add(result["benchmark"])
         parts.append(result_part(f"{stem}-{number}", result, about))
     return "\n".join(parts)
 
