@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import sys
 from typing import Any
 
 import pytest
@@ -170,3 +172,22 @@ def test_a_long_reason_is_cut_between_characters():
     assert sent == framing.frame(CLOSE, b"\x03\xe8" + "é".encode() * 61)
     assert framing.close_frame(1005) == framing.frame(CLOSE, b"")
     assert close(1000)[1] == 0x82
+
+
+@pytest.fixture(scope="module")
+def bare() -> Any:
+    """The same module where ``websockets`` is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "websockets.speedups", None)
+        spec = importlib.util.spec_from_file_location("bare_framing", framing.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+
+@given(data=st.binary(), mask=st.binary(min_size=4, max_size=4))
+def test_masks_are_taken_off_without_websockets_too(bare: Any, data: bytes, mask: bytes):
+    assert bare.apply_mask is not framing.apply_mask
+    assert bare.apply_mask(data, mask) == framing.apply_mask(data, mask)
