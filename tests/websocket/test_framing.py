@@ -189,5 +189,6 @@ def bare() -> Any:
 
 @given(data=st.binary(), mask=st.binary(min_size=4, max_size=4))
 def test_masks_are_taken_off_without_websockets_too(bare: Any, data: bytes, mask: bytes):
-    assert bare.apply_mask is not framing.apply_mask
-    assert bare.apply_mask(data, mask) == framing.apply_mask(data, mask)
+    theirs = vars(framing)["apply_mask"]
+    assert bare.apply_mask is not theirs
+    assert bare.apply_mask(data, mask) == theirs(data, mask)
