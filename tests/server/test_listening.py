@@ -269,7 +269,7 @@ def test_a_unix_socket_without_a_file_is_named_as_everywhere(folder: Path):
 @pytest.mark.parametrize(
     ("fd", "why"),
     [
-        (99, "is no socket: Bad file descriptor."),
+        (1_000_000, "is no socket: Bad file descriptor."),
         (1, "is no socket: Socket operation on non-socket."),
         (-1, "is no socket: "),
     ],
