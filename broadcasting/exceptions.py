@@ -6,6 +6,8 @@
      +- PublishError               an envelope or job could not be handed on
      |   +- NoServerHere           "local" backplane in a process that holds no sockets
      |   +- BackplaneUnavailable   the backplane refused or did not answer in time
+     |   +- RegistryUnavailable    the registry's store refused or did not answer in time
+     |       +- LeaseLost          the store takes this node for dead
      |   +- QueueUnavailable       the broker refused or did not answer in time
      |   +- BroadcasterUnavailable an outside service failed, or did not answer in time
      |   +- DeliveryPostponed      a webhook that a worker tries again later
@@ -54,6 +56,14 @@ class NoServerHere(PublishError):
 
 class BackplaneUnavailable(PublishError):
     """The backplane refused, or did not answer within ``PUBLISH_TIMEOUT``."""
+
+
+class RegistryUnavailable(PublishError):
+    """The store of a shared registry refused, or did not answer in time."""
+
+
+class LeaseLost(RegistryUnavailable):
+    """A node did not renew its lease in time, so that its sockets count as gone."""
 
 
 class QueueUnavailable(PublishError):

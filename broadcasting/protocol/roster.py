@@ -22,10 +22,13 @@ _NOT_PLAIN = re.compile(r"[^\x00-\x7e]+")
 class Roster:
     """Who is in ``channel``, by user id, in the order of coming."""
 
-    __slots__ = ("_answer", "_channel", "_entries", "_ids")
+    __slots__ = ("_answer", "_channel", "_entries", "_ids", "revision")
 
-    def __init__(self, channel: str, members: Mapping[str, Any] | None = None) -> None:
-        """``members``: user id to user info."""
+    def __init__(
+        self, channel: str, members: Mapping[str, Any] | None = None, revision: int = 0
+    ) -> None:
+        """``members``: user id to user info. ``revision``: which change was the last one."""
+        self.revision = revision
         self._channel = channel
         self._ids: dict[str, str] = {}
         self._entries: dict[str, str] = {}

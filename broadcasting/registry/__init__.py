@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from broadcasting.families import OneBackend
-from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
+from broadcasting.registry.base import (
+    BaseRegistry,
+    Cached,
+    Departure,
+    Enlisted,
+    Joined,
+    Left,
+    Occupancy,
+    Swept,
+)
 
-__all__ = ["BaseRegistry", "Cached", "Joined", "Left", "Occupancy", "get_registry"]
+__all__ = [
+    "BaseRegistry",
+    "Cached",
+    "Departure",
+    "Enlisted",
+    "Joined",
+    "Left",
+    "Occupancy",
+    "Swept",
+    "get_registry",
+]
 
 SHORT_NAMES = {"memory": "broadcasting.registry.memory.MemoryRegistry"}
 

@@ -6,7 +6,7 @@ Everything is told of one application and one channel; nothing of another is eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,15 +28,67 @@ class Joined:
     count: int = 0
     """Sockets in the channel now."""
 
+    order: int = 0
+    """Grows with every change in the application: what has a lower one was decided before.
+
+    This, and what follows, is of registries that are shared between nodes.
+    """
+
+    revision: int = 0
+    """The order of the last change of the channel's members, this one included."""
+
+    previous: int = 0
+    """The revision before this join; the same if it changed no member and no shown info."""
+
+    channel_returned: bool = False
+    """The channel was vacant for so short a time that it never counted as vacated."""
+
+    user_returned: bool = False
+    """The same of the member."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What a leave changed, decided atomically."""
+    """What a leave changed, decided atomically. See Joined for what is not told here."""
 
     last_socket: bool
     last_of_user: bool = False
     count: int = 0
     """Sockets in the channel now."""
+
+    order: int = 0
+    revision: int = 0
+    previous: int = 0
+    shown: Any = None
+    """The user info that counts from now on, if ``revision`` changed and the user is still in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """One thing that a node took with it when it died, undone by whoever was given this."""
+
+    app_id: str
+    socket_id: str
+    channel: str | None = None
+    """A channel that the socket was in; None: see ``user_id``."""
+
+    user_id: str | None = None
+    """Of a presence channel; without a channel: a user the socket was signed in as."""
+
+    left: Left | None = None
+    """What became of the channel."""
+
+    went_offline: bool = False
+    """That was the last socket on which the user was signed in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A channel that stays vacant or a member who stays away: for webhooks and signals."""
+
+    channel: str
+    user_id: str | None = None
+    """None: the channel itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +124,14 @@ class BaseRegistry(MayWait, ABC):
     """Keys that ``OPTIONS`` may have; None: whatever the registry likes."""
 
     crosses_processes: ClassVar[bool] = True
+    """Whether every node and every other process sees the same."""
+
+    def enlist(self) -> BaseRegistry:
+        """Return what a node of the running loop writes through; called once by each node.
+
+        A shared registry returns an Enlisted of its own; only that can enter sockets.
+        """
+        return self
 
     # -- channels ---------------------------------------------------------------------------
 
@@ -114,8 +174,11 @@ class BaseRegistry(MayWait, ABC):
     # -- connections and users --------------------------------------------------------------
 
     @abstractmethod
-    async def connect(self, app_id: str, socket_id: str) -> None:
-        """Enter a socket that has completed its handshake."""
+    async def connect(self, app_id: str, socket_id: str, capacity: int | None = None) -> None:
+        """Enter a socket that has completed its handshake.
+
+        Raises OverCapacity if the application has ``capacity`` others already.
+        """
 
     @abstractmethod
     async def disconnect(self, app_id: str, socket_id: str) -> None:
@@ -158,3 +221,45 @@ class BaseRegistry(MayWait, ABC):
     @abstractmethod
     async def release(self, app_id: str, key: str) -> None:
         """Give back what claim() took, since it came to nothing."""
+
+
+class Enlisted(BaseRegistry):
+    """One node's end of a shared registry: what it enters lives as long as the node's lease.
+
+    A node that does not renew its lease in time counts as dead, and any other takes out what it
+    had. Time is the shared store's; clocks of nodes do not matter. Whatever enters something
+    raises LeaseLost when the lease is gone, and changes nothing then. Everything raises
+    RegistryUnavailable when the store is away.
+    """
+
+    heartbeat: float = 3.0
+    """Seconds between two calls of renew()."""
+
+    sweep_interval: float = 1.0
+    """Seconds between two calls of sweep() and departures()."""
+
+    @abstractmethod
+    async def renew(self) -> bool:
+        """Stay alive for another lease. False: the lease was lost, and the node is a new one.
+
+        It has a new id then and nothing in the registry; what it holds must be entered again.
+        """
+
+    @abstractmethod
+    async def sweep(self) -> Sequence[Swept]:
+        """Take out some of what dead nodes left, decided once for all survivors.
+
+        As long as there is an answer, there may be more.
+        """
+
+    @abstractmethod
+    async def departures(self) -> Mapping[str, Sequence[Departure]]:
+        """Take those that are sure by now, by application; each is given to one node, once."""
+
+    @abstractmethod
+    async def revisions(self, app_id: str, channels: Sequence[str]) -> Sequence[int]:
+        """Return the revision of each presence channel; 0 for a vacant one."""
+
+    @abstractmethod
+    async def resign(self) -> None:
+        """Give the lease back; what is still entered is swept by others at once."""

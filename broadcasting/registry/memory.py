@@ -14,7 +14,7 @@ from sys import getsizeof
 from typing import Any, ClassVar
 
 from broadcasting.expiring import ExpiringMap
-from broadcasting.protocol.errors import PresenceFull
+from broadcasting.protocol.errors import OverCapacity, PresenceFull
 from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
 from broadcasting.registry.base import BaseRegistry, Cached, Joined, Left, Occupancy
@@ -117,8 +117,11 @@ class MemoryRegistry(BaseRegistry):
             if channel.startswith(prefix)
         }
 
-    async def connect(self, app_id: str, socket_id: str) -> None:
-        self._connections[app_id].add(socket_id)
+    async def connect(self, app_id: str, socket_id: str, capacity: int | None = None) -> None:
+        connections = self._connections[app_id]
+        if capacity is not None and len(connections) - (socket_id in connections) >= capacity:
+            raise OverCapacity
+        connections.add(socket_id)
 
     async def disconnect(self, app_id: str, socket_id: str) -> None:
         self._connections[app_id].discard(socket_id)
