@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from broadcasting.applications import get_applications
 from broadcasting.backplanes import get_backplane
 from broadcasting.backplanes.local import LocalBackplane
-from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.exceptions import BackplaneUnavailable, RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.errors import (
     BinaryFrame,
@@ -81,8 +81,8 @@ class PusherConsumer(AsyncConsumer):
             lane=(scope.get("extensions") or {}).get(LANE),
         )
         try:
-            await node.connect(connection)
-            await self.listen(node, connection, receive)
+            if await node.connect(connection):
+                await self.listen(node, connection, receive)
         except asyncio.CancelledError:
             # Ours for a peer that reads nothing; a server's own (Daphne stopping) has not
             # closed yet.
@@ -139,9 +139,10 @@ class PusherConsumer(AsyncConsumer):
             except ProtocolError as problem:
                 node.counters.protocol_errors += 1
                 await self.answer(connection, problem)
-            except BackplaneUnavailable as problem:
-                # Without the backplane the channel would be silent: let the client return.
+            except (BackplaneUnavailable, RegistryUnavailable) as problem:
+                # The channel would be silent, or who is in it unknown: let the client return.
                 logger.error("Closing %s: %s", connection.socket_id, problem)
+                node.notice(problem)
                 connection.refuse(TryAgain())
             except Exception:
                 node.counters.failures += 1

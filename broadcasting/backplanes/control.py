@@ -1,7 +1,7 @@
 """What one process asks of every node, in envelopes of the kind ``control``.
 
-Each application has one topic for them, and the frame is JSON for the node itself: no socket
-ever gets it.
+Each application has one topic for them, and what concerns one channel only goes where its
+listeners are. The frame is JSON for the node itself: no socket ever gets it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,40 @@ class Remember(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="r
     """Seconds."""
 
 
-Control: TypeAlias = Terminate | Revoke | Remember
+class Members(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="members"):
+    """The members of a presence channel changed; on the topic of that channel."""
+
+    revision: int
+    """See broadcasting.registry.Joined; of one channel they are put back in order by it."""
+
+    previous: int
+    user_id: str
+    here: bool
+    """Whether the user is a member now."""
+
+    user_info: str = "null"
+    """JSON text; of one who is not here, nothing."""
+
+    told: bool = True
+    """Whether subscribers hear of it: not of info that changed."""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="count"):
+    """A channel has so many connections; on the topic of that channel."""
+
+    count: int
+    order: int
+    """See broadcasting.registry.Joined."""
+
+
+class Online(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="online"):
+    """A user came online, or went, on whatever node: for those who watch."""
+
+    user_id: str
+    online: bool
+
+
+Control: TypeAlias = Terminate | Revoke | Remember | Members | Count | Online
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Control)
@@ -64,10 +97,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def envelope(app_id: str, control: Control) -> Envelope:
-    """Return ``control`` on its way to every node."""
+def envelope(app_id: str, control: Control, channel: str = CONTROL_CHANNEL) -> Envelope:
+    """Return ``control`` on its way to every node, or to those with listeners of ``channel``."""
     frame = _encoder.encode(control).decode()
-    return Envelope(app_id=app_id, channel=CONTROL_CHANNEL, frame=frame, kind="control")
+    return Envelope(app_id=app_id, channel=channel, frame=frame, kind="control")
 
 
 def read(carried: Envelope) -> Control:

@@ -7,8 +7,9 @@ who come until the next change.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from json.encoder import encode_basestring as _quoted
 from json.encoder import encode_basestring_ascii as _quoted_ascii
 from typing import Any
@@ -50,6 +51,17 @@ class Roster:
         """Let a member be out."""
         del self._ids[user_id], self._entries[user_id]
         self._answer = None
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def info(self, user_id: str) -> Any:
+        """Return a member's user info, read back from what is told."""
+        entry: dict[str, Any] = json.loads("{" + json.loads(f'"{self._entries[user_id]}"') + "}")
+        return entry[user_id]
 
     @property
     def answer(self) -> str:

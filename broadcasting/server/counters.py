@@ -60,3 +60,15 @@ class Counters:
 
     heads_too_slow: int = 0
     """HTTP connections ended because a request's headers did not come in time."""
+
+    untold: int = 0
+    """Changes that other nodes could not be told; they find out by themselves."""
+
+    rosters_mended: int = 0
+    """Times that the members of a channel were read anew, since changes had been missed."""
+
+    leases_lost: int = 0
+    """Times that this node had to enter all its sockets anew in a shared registry."""
+
+    swept: int = 0
+    """Entries of dead nodes that this one took out of the registry."""

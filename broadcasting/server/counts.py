@@ -12,7 +12,7 @@ from broadcasting.protocol.application import Application
 MANY = 100
 """Above so many connections the count is told once an interval (Pusher's rule)."""
 
-Tell = Callable[[Application, str, int], None]
+Tell = Callable[[Application, str, int, int], None]
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class _Pause:
     application: Application
     told: int
     count: int
+    order: int
     timer: asyncio.TimerHandle
 
 
@@ -33,28 +34,42 @@ class Counts:
         self._interval = interval
         self._tell = tell
         self._pauses: dict[tuple[str, str], _Pause] = {}
+        self._orders: dict[tuple[str, str], int] = {}
+        """What was told last on this node, of channels that other nodes tell of, too."""
 
-    def changed(self, application: Application, channel: str, count: int) -> None:
+    def changed(self, application: Application, channel: str, count: int, order: int = 0) -> None:
         """Tell ``count`` now, or the last one of the interval when it ends."""
         topic = (application.id, channel)
         pause = self._pauses.get(topic)
         if pause is not None and count > MANY:
-            pause.count = count
+            pause.count, pause.order = count, order
             return
         if pause is not None:
             self._pauses.pop(topic).timer.cancel()
-        self._tell(application, channel, count)
+        self._tell(application, channel, count, order)
         if count > MANY:
             timer = self._loop.call_later(self._interval, self._resume, topic)
-            self._pauses[topic] = _Pause(application, count, count, timer)
+            self._pauses[topic] = _Pause(application, count, count, order, timer)
+
+    def is_news(self, topic: tuple[str, str], order: int) -> bool:
+        """Whether a count of this order is newer than what was told; it counts as told then."""
+        if order <= self._orders.get(topic, 0):
+            return False
+        self._orders[topic] = order
+        return True
+
+    def forget(self, topic: tuple[str, str]) -> None:
+        """Nobody here hears of ``topic`` any more."""
+        self._orders.pop(topic, None)
 
     def close(self) -> None:
         """Tell nothing any more."""
         for pause in self._pauses.values():
             pause.timer.cancel()
         self._pauses.clear()
+        self._orders.clear()
 
     def _resume(self, topic: tuple[str, str]) -> None:
         pause = self._pauses.pop(topic)
         if pause.count != pause.told:
-            self.changed(pause.application, topic[1], pause.count)
+            self.changed(pause.application, topic[1], pause.count, pause.order)

@@ -12,27 +12,40 @@ import logging
 import os
 import secrets
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from broadcasting.applications import Application, get_applications
-from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.backplanes.control import CONTROL_CHANNEL, Remember, Revoke, Terminate, read
+from broadcasting.backplanes import Envelope, control, get_backplane
+from broadcasting.backplanes.control import (
+    CONTROL_CHANNEL,
+    Count,
+    Members,
+    Online,
+    Remember,
+    Revoke,
+    Terminate,
+    read,
+)
 from broadcasting.backplanes.envelope import UnreadableEnvelope
 from broadcasting.conf import ServerSettings, get_settings, on_change
-from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.exceptions import BackplaneUnavailable, LeaseLost, RegistryUnavailable
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import OverCapacity, Reconnect
+from broadcasting.protocol.errors import HandshakeRefused, OverCapacity, Reconnect, TryAgain
 from broadcasting.protocol.protocol import Protocol
-from broadcasting.registry import Cached, get_registry
+from broadcasting.registry import Cached, Enlisted, get_registry
 from broadcasting.server.access import Access
 from broadcasting.server.connection import Connection, finish
 from broadcasting.server.counters import Counters
 from broadcasting.server.counts import Counts
 from broadcasting.server.frames import Frame
-from broadcasting.server.hub import Hub
+from broadcasting.server.hub import Hub, Topic
 from broadcasting.server.interests import Interests
+from broadcasting.server.lease import LeaseKeeper
+from broadcasting.server.post import Post
 from broadcasting.server.replays import Replays
 from broadcasting.server.reporting import Reporter
+from broadcasting.server.rosters import Rosters
 from broadcasting.server.subscriptions import Subscriptions
 from broadcasting.server.sweep import Sweep
 from broadcasting.server.users import Users
@@ -53,12 +66,17 @@ class Node:
         self.connections: dict[str, Connection] = {}
         self.draining = False
         self.backplane = get_backplane()
-        self.registry = get_registry()
+        self.registry = get_registry().enlist()
+        self.is_shared = isinstance(self.registry, Enlisted)
+        """Whether other nodes enter their sockets where this one does."""
+
         self.hub = Hub(self.loop.call_soon, self.counters)
+        self.post = Post(self.backplane, self.counters)
         self.replays = Replays()
         self.reporter = Reporter(self.loop, get_settings().webhooks.grace)
         self.counts = Counts(self.loop, settings.subscription_count_interval, self._tell_count)
         self.subscriptions = Subscriptions(self)
+        self.rosters = Rosters(self)
         self.users = Users(self)
         self.access = Access(self)
         self._per_application: dict[str, int] = {}
@@ -70,6 +88,8 @@ class Node:
         self._listening: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
         self._sweep = Sweep(self)
+        self.lease = LeaseKeeper(self)
+        self.lease.start()
 
     def now(self) -> float:
         """Return the loop's steady clock, in seconds."""
@@ -125,13 +145,29 @@ class Node:
         if application.capacity is not None and held >= application.capacity:
             raise OverCapacity
 
-    async def connect(self, connection: Connection) -> None:
-        """Take ``connection`` in and greet it."""
+    async def connect(self, connection: Connection) -> bool:
+        """Take ``connection`` in and greet it; False: it was refused, and told why."""
         application = connection.protocol.application
         self.connections[connection.socket_id] = connection
         self.access.arrive(connection)
         self._per_application[application.id] = self._per_application.get(application.id, 0) + 1
-        await self.registry.connect(application.id, connection.socket_id)
+        problem: HandshakeRefused | None = None
+        try:
+            await self.registry.connect(application.id, connection.socket_id, application.capacity)
+        except OverCapacity as over:
+            problem = over
+        except RegistryUnavailable as unavailable:
+            logger.error("Refusing a socket of %r: %s", application.id, unavailable)
+            self.notice(unavailable)
+            # It may have been entered all the same.
+            self.lease.owe(partial(self._disconnect, application.id, connection.socket_id))
+            problem = TryAgain()
+        if problem is not None:
+            del self.connections[connection.socket_id]
+            self._per_application[application.id] -= 1
+            self.counters.refused += 1
+            connection.refuse(problem)
+            return False
         self.counters.opened += 1
         connection.reply_text(
             messages.connection_established(
@@ -141,6 +177,12 @@ class Node:
         self._sweep.wake(application)
         self.hear_all()
         self.reporter.connected(application, connection.socket_id)
+        return True
+
+    def notice(self, problem: Exception) -> None:
+        """Take note of why something failed: a lost lease is renewed at once."""
+        if isinstance(problem, LeaseLost):
+            self.lease.hurry()
 
     async def disconnect(self, connection: Connection) -> None:
         """Forget ``connection`` and everything it joined; harmless when repeated."""
@@ -167,6 +209,8 @@ class Node:
         """Return once every socket that went is forgotten, or after ``patience`` seconds."""
         if self._forgetting:
             await asyncio.wait(self._forgetting, timeout=patience)
+        await self.post.sent(patience)
+        await self.lease.resign(patience)
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
@@ -178,6 +222,8 @@ class Node:
             connection.refuse(Reconnect())
         self._sweep.stop()
         self.counts.close()
+        self.lease.stop()
+        self.rosters.close()
         if self._listening is not None:
             self._listening.cancel()
         await self._subscription.close()
@@ -200,28 +246,39 @@ class Node:
         try:
             self.access.forget(connection)
             await self.users.sign_out(connection)
-            await self.registry.disconnect(application.id, connection.socket_id)
+            await self._disconnect(application.id, connection.socket_id)
+        except RegistryUnavailable:
+            self.lease.owe(partial(self._disconnect, application.id, connection.socket_id))
         except Exception:
             self.counters.failures += 1
             logger.exception("%s could not be forgotten", connection.socket_id)
         self.reporter.disconnected(application, connection.socket_id)
 
+    async def _disconnect(self, app_id: str, socket_id: str) -> None:
+        await self.registry.disconnect(app_id, socket_id)
+
     def _obey(self, envelope: Envelope) -> None:
         """Do what a control envelope asks."""
         try:
-            control = read(envelope)
+            asked = read(envelope)
         except UnreadableEnvelope as error:
             self.counters.unreadable += 1
             logger.warning("Ignored a control envelope: %s", error)
             return
-        match control:
+        match asked:
             case Terminate():
-                self.access.terminate(envelope.app_id, control)
+                self.access.terminate(envelope.app_id, asked)
             case Revoke():
-                self.access.revoke(envelope.app_id, control)
+                self.access.revoke(envelope.app_id, asked)
             case Remember(channel=channel, frame=frame, id=id_, ttl=ttl):
                 last = Cached(frame=frame, id=id_, ttl=ttl)
                 self.registry.remember(envelope.app_id, channel, last)
+            case Members():
+                self.rosters.hear((envelope.app_id, envelope.channel), asked)
+            case Count():
+                self._hear_count((envelope.app_id, envelope.channel), asked)
+            case Online():
+                self.users.hear(envelope.app_id, asked)
 
     async def _hear_all(self) -> None:
         try:
@@ -234,10 +291,19 @@ class Node:
         except Exception:  # a source of somebody else's raises what it likes
             logger.exception("Cannot hear what applications ask of this node")
 
-    def _tell_count(self, application: Application, channel: str, count: int) -> None:
+    def _tell_count(self, application: Application, channel: str, count: int, order: int) -> None:
         self.reporter.subscription_count(application, channel, count)
-        frame = Frame(messages.subscription_count(channel, count))
-        self.hub.send((application.id, channel), frame)
+        topic = (application.id, channel)
+        if self.is_shared:
+            told = Count(count=count, order=order)
+            self._hear_count(topic, told)
+            self.post.send(control.envelope(application.id, told, channel))
+        else:
+            self.hub.send(topic, Frame(messages.subscription_count(channel, count)))
+
+    def _hear_count(self, topic: Topic, told: Count) -> None:
+        if self.hub.count(topic) and self.counts.is_news(topic, told.order):
+            self.hub.send(topic, Frame(messages.subscription_count(topic[1], told.count)))
 
 
 async def _finish(steps: Any, waits_for: Any) -> None:

@@ -54,6 +54,11 @@ class Reporter:
         """A channel lost its last subscriber."""
         self._depart("channel", "occupied", "vacated", application, channel)
 
+    def sure(self, application: Application, channel: str, user_id: str | None) -> None:
+        """A channel or a member has been away long enough, by the word of a shared registry."""
+        name = "channel_vacated" if user_id is None else "member_removed"
+        self._state(name, application, channel=channel, user_id=user_id)
+
     def member_added(self, application: Application, channel: str, user_id: str) -> None:
         """A user's first socket came."""
         if self._departed.pop((application.id, channel, user_id), None) is None:

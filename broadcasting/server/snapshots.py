@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from broadcasting.protocol.roster import Roster
+from broadcasting.registry import Joined
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
@@ -30,13 +31,20 @@ fewer, an answer for each costs less than the waiting."""
 class _Newcomer:
     """A socket that has to be told."""
 
-    __slots__ = ("connection", "told", "topic")
+    __slots__ = ("connection", "revision", "told", "topic")
 
     def __init__(
-        self, topic: Topic, connection: Connection, loop: asyncio.AbstractEventLoop
+        self,
+        topic: Topic,
+        connection: Connection,
+        revision: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.topic = topic
         self.connection = connection
+        self.revision = revision
+        """See Joined: what it is told must not be older."""
+
         self.told: asyncio.Future[str | None] = loop.create_future()
         """See Snapshots.tell(). Once it is done, however that was, nothing is told any more."""
 
@@ -55,17 +63,17 @@ class Snapshots:
 
         self._asking: set[asyncio.Task[None]] = set()
 
-    async def tell(self, topic: Topic, connection: Connection, sockets: int) -> str | None:
-        """Answer a member, who hears the channel from then on; ``sockets``: how many are in it.
+    async def tell(self, topic: Topic, connection: Connection, joined: Joined) -> str | None:
+        """Answer a member, who hears the channel from then on.
 
         Return the envelope that had passed by then, "" if none had; or None, with nothing said,
         if the socket was taken out before. Raises what the registry raises.
         """
-        if sockets <= LARGE and not self._node.registry.waits:
+        if joined.count <= LARGE and not self._node.registry.waits:
             roster = await self._node.registry.roster(*topic)
             self._answer(topic, (connection,), roster)
             return self._node.replays.passed(topic) or ""
-        newcomer = _Newcomer(topic, connection, self._node.loop)
+        newcomer = _Newcomer(topic, connection, joined.revision, self._node.loop)
         # A socket asks for one thing after the other, so it waits for one answer at most.
         self._newcomers[connection] = newcomer
         group = self._groups.get(topic)
@@ -100,8 +108,12 @@ class Snapshots:
         task.add_done_callback(self._asking.discard)
 
     async def _ask(self, topic: Topic, group: Sequence[_Newcomer]) -> None:
+        node = self._node
         try:
-            roster = await self._node.registry.roster(*topic)
+            if node.is_shared:
+                roster = await node.rosters.reach(topic, max(one.revision for one in group))
+            else:
+                roster = await node.registry.roster(*topic)
         except Exception as problem:  # each of them has to know
             for newcomer in group:
                 if not newcomer.told.done():

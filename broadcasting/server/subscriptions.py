@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
+from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.errors import AccessRevoked, InvalidMember, ProtocolError
 from broadcasting.protocol.grants import Grant
 from broadcasting.protocol.names import ChannelKind, is_cache, kind_of
 from broadcasting.protocol.protocol import Member
-from broadcasting.registry import Joined
+from broadcasting.registry import Joined, Left
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
@@ -37,7 +39,8 @@ class Subscriptions:
     ) -> None:
         """Enter ``connection`` and answer it.
 
-        Raises PresenceFull, BackplaneUnavailable, and what access.check() raises.
+        Raises PresenceFull, BackplaneUnavailable, RegistryUnavailable, and what access.check()
+        raises.
         """
         node, protocol = self._node, connection.protocol
         application = protocol.application
@@ -59,6 +62,8 @@ class Subscriptions:
         protocol.subscriptions[channel] = member
         if grant is not None:
             protocol.grants[channel] = grant
+        if member is not None and node.is_shared:
+            node.rosters.hold(topic)
         self._announce(application, channel, member, joined)
         if node.registry.waits:
             await self._check_again(connection, channel, grant)
@@ -74,7 +79,7 @@ class Subscriptions:
         node.hub.join(topic, connection)
         connection.reply_text(messages.subscription_succeeded(channel))
         # Before anything else is waited for: the next one's count must come after it.
-        self._count(application, channel, joined.count)
+        self.count(application, channel, joined)
         if is_cache(channel):
             await self._replay(connection, topic, node.replays.passed(topic))
 
@@ -102,7 +107,22 @@ class Subscriptions:
             await node.registry.leave(*topic, connection.socket_id)
             raise AccessRevoked(channel=channel)
         protocol.subscriptions[channel] = member
+        if node.is_shared:
+            node.rosters.joined(topic, member.user_id, member.user_info, joined)
         await self._tell_members(connection, topic, joined)
+
+    async def enter_anew(self, connection: Connection, channel: str) -> None:
+        """Enter a socket that is in ``channel`` in a shared registry that has lost it."""
+        node, protocol = self._node, connection.protocol
+        topic = (protocol.application.id, channel)
+        # Not refused for a limit: it is in already, and nobody told it to go.
+        member = protocol.subscriptions[channel]
+        joined = await node.registry.join(*topic, connection.socket_id, member)
+        self._announce(protocol.application, channel, member, joined)
+        self.count(protocol.application, channel, joined)
+        if channel not in protocol.subscriptions:  # it left meanwhile
+            left = await node.registry.leave(*topic, connection.socket_id)
+            self._tell_left(protocol.application, channel, member, left)
 
     async def leave(self, connection: Connection, channel: str) -> None:
         """Take ``connection`` out; silence if it never was in."""
@@ -122,16 +142,41 @@ class Subscriptions:
             # The socket ends in the middle of this, and has to leave once more.
             protocol.subscriptions[channel] = member
             raise
-        if member is not None and left.last_of_user:
+        except RegistryUnavailable:
+            left = None
+            socket_id = connection.socket_id
+            node.lease.owe(partial(self._leave_late, application, channel, socket_id, member))
+        if left is not None:
+            self._tell_left(application, channel, member, left)
+        if member is not None and node.is_shared:
+            node.rosters.release(topic)
+        if not node.hub.count(topic):
+            node.counts.forget(topic)
+        node.interests.release(topic)
+
+    async def _leave_late(
+        self, application: Application, channel: str, socket_id: str, member: Member | None
+    ) -> None:
+        left = await self._node.registry.leave(application.id, channel, socket_id)
+        self._tell_left(application, channel, member, left)
+
+    def _tell_left(
+        self, application: Application, channel: str, member: Member | None, left: Left
+    ) -> None:
+        """Tell those who are still in, and observers, what a leave changed."""
+        node, topic = self._node, (application.id, channel)
+        if member is not None and node.is_shared:
+            node.rosters.left(topic, member.user_id, left)
+        elif member is not None and left.last_of_user:
             self._snapshots.forget(topic)
             if node.hub.count(topic):
                 removed = messages.member_removed(channel, member.user_id)
                 node.hub.send(topic, Frame(removed))
             node.reporter.member_removed(application, channel, member.user_id)
-        self._count(application, channel, left.count)
-        if left.last_socket:
+        self.count(application, channel, left)
+        # A shared registry says itself which departures are sure, and when.
+        if left.last_socket and not node.is_shared:
             node.reporter.vacated(application, channel)
-        node.interests.release(topic)
 
     def mute(self, connection: Connection, channel: str) -> None:
         """Let ``connection`` hear nothing of the channel any more, not even that it is in."""
@@ -146,15 +191,19 @@ class Subscriptions:
     ) -> None:
         """Tell those who are in already, and observers, what a join changed."""
         node, topic = self._node, (application.id, channel)
-        if joined.first_socket:
+        if joined.first_socket and not joined.channel_returned:
             node.reporter.occupied(application, channel)
-        if member is None or not joined.first_of_user:
+        if member is None:
             return
-        self._snapshots.forget(topic)
-        if node.hub.count(topic):
-            added = messages.member_added(channel, member.user_id, member.user_info)
-            node.hub.send(topic, Frame(added))
-        node.reporter.member_added(application, channel, member.user_id)
+        if joined.first_of_user and not joined.user_returned:
+            node.reporter.member_added(application, channel, member.user_id)
+        if node.is_shared:
+            node.rosters.joined(topic, member.user_id, member.user_info, joined)
+        elif joined.first_of_user:
+            self._snapshots.forget(topic)
+            if node.hub.count(topic):
+                added = messages.member_added(channel, member.user_id, member.user_info)
+                node.hub.send(topic, Frame(added))
 
     async def _check_again(self, connection: Connection, channel: str, grant: Grant | None) -> None:
         """Take the newcomer out again whose access was revoked while the registry was asked."""
@@ -166,7 +215,7 @@ class Subscriptions:
             raise
 
     async def _tell_members(self, connection: Connection, topic: Topic, joined: Joined) -> None:
-        passed = await self._snapshots.tell(topic, connection, joined.count)
+        passed = await self._snapshots.tell(topic, connection, joined)
         if passed is not None and is_cache(topic[1]):
             await self._replay(connection, topic, passed or None)
 
@@ -187,6 +236,7 @@ class Subscriptions:
             connection.reply_text(kept.frame)
             node.replays.given(topic, kept.id, connection)
 
-    def _count(self, application: Application, channel: str, count: int) -> None:
+    def count(self, application: Application, channel: str, change: Joined | Left) -> None:
+        """Tell subscribers how many they are, where they want to know."""
         if application.enable_subscription_count and kind_of(channel) is not ChannelKind.PRESENCE:
-            self._node.counts.changed(application, channel, count)
+            self._node.counts.changed(application, channel, change.count, change.order)

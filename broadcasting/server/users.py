@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from broadcasting.backplanes import control
+from broadcasting.backplanes.control import Online
+from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.errors import WatchlistTooLong
 from broadcasting.protocol.messages import Signin
@@ -47,8 +51,20 @@ class Users:
         self._node.hub.join(own, connection)
         if application.enable_watchlist_events:
             if came:
-                self._tell_watchers(application.id, user.id, online=True)
+                self.tell_watchers(application.id, user.id, online=True)
             await self._watch(connection, user)
+
+    async def enter_anew(self, connection: Connection) -> None:
+        """Enter a signed-in socket in a shared registry that has lost it."""
+        protocol = connection.protocol
+        user = protocol.user
+        if user is None:
+            return
+        app_id, socket_id = protocol.application.id, connection.socket_id
+        if await self._node.registry.sign_in(app_id, user.id, socket_id):
+            self.tell_watchers(app_id, user.id, online=True)
+        if protocol.user is None:  # it went meanwhile
+            await self._sign_out(app_id, user.id, socket_id)
 
     async def sign_out(self, connection: Connection) -> None:
         """Forget whom ``connection`` belonged to."""
@@ -61,8 +77,31 @@ class Users:
         self._unwatch(connection, user)
         self._node.hub.leave(own, connection)
         self._node.interests.release(own)
-        if await self._node.registry.sign_out(app_id, user.id, connection.socket_id):
-            self._tell_watchers(app_id, user.id, online=False)
+        try:
+            await self._sign_out(app_id, user.id, connection.socket_id)
+        except RegistryUnavailable:
+            self._node.lease.owe(partial(self._sign_out, app_id, user.id, connection.socket_id))
+
+    def tell_watchers(self, app_id: str, user_id: str, *, online: bool) -> None:
+        """Tell those who watch a user that he came online, or went; on every node."""
+        if self._node.is_shared:
+            told = Online(user_id=user_id, online=online)
+            self._node.post.send(control.envelope(app_id, told))
+        else:
+            self.hear(app_id, Online(user_id=user_id, online=online))
+
+    def hear(self, app_id: str, told: Online) -> None:
+        """Tell those of this node."""
+        self._changes += 1
+        topic = _watching(app_id, told.user_id)
+        if not self._node.hub.count(topic):
+            return
+        come, gone = ([told.user_id], []) if told.online else ([], [told.user_id])
+        self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
+
+    async def _sign_out(self, app_id: str, user_id: str, socket_id: str) -> None:
+        if await self._node.registry.sign_out(app_id, user_id, socket_id):
+            self.tell_watchers(app_id, user_id, online=False)
 
     async def _watch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id
@@ -95,14 +134,6 @@ class Users:
         app_id = connection.protocol.application.id
         for user_id in user.watchlist:
             self._node.hub.leave(_watching(app_id, user_id), connection)
-
-    def _tell_watchers(self, app_id: str, user_id: str, *, online: bool) -> None:
-        self._changes += 1
-        topic = _watching(app_id, user_id)
-        if not self._node.hub.count(topic):
-            return
-        come, gone = ([user_id], []) if online else ([], [user_id])
-        self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
 
 
 def _watching(app_id: str, user_id: str) -> Topic:

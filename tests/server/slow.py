@@ -44,9 +44,9 @@ class SlowRegistry(MemoryRegistry):
         await moment()
         return await super().roster(app_id, channel)
 
-    async def connect(self, app_id: str, socket_id: str) -> None:
+    async def connect(self, app_id: str, socket_id: str, capacity: int | None = None) -> None:
         await moment()
-        await super().connect(app_id, socket_id)
+        await super().connect(app_id, socket_id, capacity)
 
     async def disconnect(self, app_id: str, socket_id: str) -> None:
         await moment()

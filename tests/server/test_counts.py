@@ -16,7 +16,7 @@ class Told:
         self.counts: list[int] = []
         self.changed = asyncio.Event()
 
-    def __call__(self, application: Application, channel: str, count: int) -> None:
+    def __call__(self, application: Application, channel: str, count: int, order: int) -> None:
         self.counts.append(count)
         self.changed.set()
 

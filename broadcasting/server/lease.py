@@ -1,0 +1,206 @@
+"""How a node stays alive in a shared registry, and looks after those that died.
+
+It renews its lease, sweeps what dead nodes left, states departures that are sure, and compares
+what it told its sockets with what the registry knows. When its own lease was lost, because this
+process stood still, the store was away or was emptied, it enters all its sockets anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby, islice
+from typing import TYPE_CHECKING
+
+from broadcasting.applications import get_applications
+from broadcasting.exceptions import RegistryUnavailable
+from broadcasting.protocol.application import Application
+from broadcasting.registry import Enlisted, Swept
+from broadcasting.server.connection import Connection
+
+if TYPE_CHECKING:
+    from broadcasting.server.node import Node
+
+logger = logging.getLogger("broadcasting.server")
+
+AT_ONCE = 200
+"""Sockets that are entered anew together."""
+
+COMPARED = 500
+"""Presence channels whose revisions are compared at one look."""
+
+MAX_OWED = 100_000
+"""Departures that could not be written; with more, all sockets are entered anew instead."""
+
+Debt = Callable[[], Awaitable[None]]
+
+
+class LeaseKeeper:
+    """The two loops of a node with a shared registry; with any other it does nothing."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._tasks: list[asyncio.Task[None]] = []
+        self._owed: deque[Debt] = deque()
+        self._hurry = asyncio.Event()
+        self._turn = 0
+        self.problem: str | None = None
+        """Why the registry cannot be used, as the last attempt found; None: it can."""
+
+    def start(self) -> None:
+        """Begin, once."""
+        registry = self._node.registry
+        if isinstance(registry, Enlisted) and not self._tasks:
+            create_task = self._node.loop.create_task
+            self._tasks = [
+                create_task(self._stay_alive(registry)),
+                create_task(self._look_after_others(registry)),
+            ]
+
+    def hurry(self) -> None:
+        """Renew now: the lease seems to be lost."""
+        self._hurry.set()
+
+    def owe(self, debt: Debt) -> None:
+        """Do later what the registry could not be told now: that somebody is gone."""
+        self._owed.append(debt)
+
+    def stop(self) -> None:
+        """Look after nothing any more."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+
+    async def resign(self, patience: float) -> None:
+        """Give the lease back, within ``patience`` seconds."""
+        registry = self._node.registry
+        if isinstance(registry, Enlisted):
+            try:
+                async with asyncio.timeout(patience):
+                    await registry.resign()
+            except (RegistryUnavailable, TimeoutError) as problem:
+                logger.warning("The lease could not be given back, it ends by itself: %s", problem)
+
+    async def _stay_alive(self, registry: Enlisted) -> None:
+        while True:
+            # Nodes that were started together, or lost the store together, must not stay so.
+            pause = registry.heartbeat * random.uniform(0.8, 1.0)  # noqa: S311
+            try:
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            except TimeoutError:
+                pass
+            self._hurry.clear()
+            try:
+                await self._renew(registry)
+            except RegistryUnavailable as problem:
+                if self.problem is None:
+                    logger.warning("The registry is away, sockets stay meanwhile: %s", problem)
+                self.problem = str(problem)
+            except Exception:
+                logger.exception("The lease could not be renewed")
+
+    async def _renew(self, registry: Enlisted) -> None:
+        is_alive = await registry.renew()
+        if self.problem is not None:
+            logger.warning("The registry is back")
+            self.problem = None
+        if is_alive and len(self._owed) <= MAX_OWED:
+            await self._pay()
+            return
+        if is_alive:
+            await registry.resign()
+        self._owed.clear()
+        self._node.counters.leases_lost += 1
+        logger.warning(
+            "This node's lease was lost: it stood still or was cut off for too long, or the"
+            " registry was emptied. Entering its %d sockets anew",
+            len(self._node.connections),
+        )
+        await self._enter_all()
+
+    async def _pay(self) -> None:
+        while self._owed:
+            await self._owed[0]()
+            self._owed.popleft()
+
+    async def _enter_all(self) -> None:
+        """Enter every socket, its user and its channels; what that changes is told as always."""
+        everybody = iter(tuple(self._node.connections.values()))
+        while some := tuple(islice(everybody, AT_ONCE)):
+            results = await asyncio.gather(
+                *(self._enter(connection) for connection in some), return_exceptions=True
+            )
+            for problem in results:
+                if isinstance(problem, RegistryUnavailable):
+                    raise problem  # and with the next renewal it begins again
+                if isinstance(problem, Exception):
+                    self._node.counters.failures += 1
+                    logger.error("A socket could not be entered anew", exc_info=problem)
+
+    async def _enter(self, connection: Connection) -> None:
+        node, protocol = self._node, connection.protocol
+        application = protocol.application
+        await node.registry.connect(application.id, connection.socket_id)
+        await node.users.enter_anew(connection)
+        for channel in tuple(protocol.subscriptions):
+            await node.subscriptions.enter_anew(connection, channel)
+        if connection.socket_id not in node.connections:  # it went meanwhile
+            await node.registry.disconnect(application.id, connection.socket_id)
+
+    async def _look_after_others(self, registry: Enlisted) -> None:
+        while True:
+            await asyncio.sleep(registry.sweep_interval * random.uniform(0.8, 1.0))  # noqa: S311
+            try:
+                while swept := await registry.sweep():
+                    self._undo(swept)
+                await self._state_departures(registry)
+                await self._compare(registry)
+            except RegistryUnavailable as problem:
+                # The heartbeat says so in the log.
+                self.problem = self.problem or str(problem)
+            except Exception:
+                logger.exception("Dead nodes could not be looked after")
+
+    def _undo(self, swept: Sequence[Swept]) -> None:
+        node = self._node
+        for one in swept:
+            node.counters.swept += 1
+            application = _application(one.app_id)
+            if one.channel is None:
+                if one.user_id is not None and one.went_offline:
+                    node.users.tell_watchers(one.app_id, one.user_id, online=False)
+            elif one.left is not None:
+                topic = (one.app_id, one.channel)
+                if one.user_id is not None:
+                    node.rosters.left(topic, one.user_id, one.left)
+                if application is not None:
+                    node.subscriptions.count(application, one.channel, one.left)
+
+    async def _state_departures(self, registry: Enlisted) -> None:
+        for app_id, departures in (await registry.departures()).items():
+            if (application := _application(app_id)) is not None:
+                for departure in departures:
+                    self._node.reporter.sure(application, departure.channel, departure.user_id)
+
+    async def _compare(self, registry: Enlisted) -> None:
+        topics = self._node.rosters.topics()
+        begin = self._turn % max(1, len(topics))
+        some = sorted(topics[begin : begin + COMPARED])
+        self._turn = begin + COMPARED if begin + COMPARED < len(topics) else 0
+        for app_id, group in groupby(some, key=lambda topic: topic[0]):
+            channels = [channel for _, channel in group]
+            revisions = await registry.revisions(app_id, channels)
+            for channel, revision in zip(channels, revisions, strict=True):
+                self._node.rosters.compare((app_id, channel), revision)
+
+
+def _application(app_id: str) -> Application | None:
+    try:
+        return get_applications().by_id(app_id)
+    except Exception:  # a source of somebody else's raises what it likes
+        logger.exception("Cannot look up application %r", app_id)
+        return None
