@@ -50,9 +50,11 @@ class _Lent:
 class RedisClients:
     """The clients of one server, each made on first use; it connects when it is used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout: float | None = None) -> None:
+        """``timeout``: seconds for each step; None: what a publish may take."""
         self.url = url
-        timeout = get_settings().publish_timeout
+        self._timeout = timeout
+        timeout = timeout or get_settings().publish_timeout
         # Whatever fails is told at once; a second try would take a second timeout.
         self.client = Redis.from_url(
             url,
@@ -111,7 +113,7 @@ class RedisClients:
         loop = asyncio.get_running_loop()
         lent = self._of_loops.get(loop)
         if lent is None:
-            timeout = get_settings().publish_timeout
+            timeout = self._timeout or get_settings().publish_timeout
             client = AsyncRedis.from_url(
                 self.url,
                 socket_timeout=timeout,
