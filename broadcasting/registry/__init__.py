@@ -1,4 +1,4 @@
-"""Who is where: ``memory`` (this process)."""
+"""Who is where: ``memory`` (this process), ``redis`` (all processes)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ __all__ = [
     "get_registry",
 ]
 
-SHORT_NAMES = {"memory": "broadcasting.registry.memory.MemoryRegistry"}
+SHORT_NAMES = {
+    "memory": "broadcasting.registry.memory.MemoryRegistry",
+    "redis": "broadcasting.registry.redis.RedisRegistry",
+}
 
 get_registry = OneBackend[BaseRegistry](
     "['REGISTRY']", SHORT_NAMES, lambda settings: settings.registry

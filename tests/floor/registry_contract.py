@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,11 @@ ROOM = ("app", "presence-room")
 
 def member(user_id: str, info: Any = None) -> Member:
     return Member(user_id=user_id, user_info=info)
+
+
+def plain(left: Left) -> Left:
+    """Leave out what only shared registries tell."""
+    return replace(left, order=0, revision=0, previous=0)
 
 
 async def told(registry: BaseRegistry, channel: str = ROOM[1]) -> dict[str, Any]:
@@ -45,8 +51,8 @@ class RegistryContract(ABC):
         assert (await registry.join("app", "c", "1.1")).first_socket
         assert not (await registry.join("app", "c", "2.2")).first_socket
         assert (await registry.occupancy("app", "c")).sockets == 2
-        assert await registry.leave("app", "c", "1.1") == Left(last_socket=False, count=1)
-        assert await registry.leave("app", "c", "2.2") == Left(last_socket=True)
+        assert plain(await registry.leave("app", "c", "1.1")) == Left(last_socket=False, count=1)
+        assert plain(await registry.leave("app", "c", "2.2")) == Left(last_socket=True)
         assert (await registry.occupancy("app", "c")).sockets == 0
 
     async def test_a_channel_can_be_occupied_again(self, registry: BaseRegistry) -> None:
@@ -67,11 +73,11 @@ class RegistryContract(ABC):
         self, registry: BaseRegistry
     ) -> None:
         """57."""
-        assert await registry.leave(*ROOM, "1.1") == Left(last_socket=False)
+        assert plain(await registry.leave(*ROOM, "1.1")) == Left(last_socket=False)
         await registry.join(*ROOM, "1.1", member("1"))
-        assert await registry.leave(*ROOM, "2.2") == Left(last_socket=False, count=1)
+        assert plain(await registry.leave(*ROOM, "2.2")) == Left(last_socket=False, count=1)
         await registry.leave(*ROOM, "1.1")
-        assert await registry.leave(*ROOM, "1.1") == Left(last_socket=False)
+        assert plain(await registry.leave(*ROOM, "1.1")) == Left(last_socket=False)
 
     async def test_a_newcomer_sees_itself_and_the_others(self, registry: BaseRegistry) -> None:
         """81, 82."""
@@ -116,7 +122,7 @@ class RegistryContract(ABC):
         assert problem.value.channel == ROOM[1]
         assert (await registry.occupancy(*ROOM)).sockets == 2
         assert set(await registry.members(*ROOM)) == {"1", "2"}
-        assert await registry.leave(*ROOM, "3.1") == Left(last_socket=False, count=2)
+        assert plain(await registry.leave(*ROOM, "3.1")) == Left(last_socket=False, count=2)
 
     async def test_a_full_channel_takes_another_socket_of_a_member(
         self, registry: BaseRegistry

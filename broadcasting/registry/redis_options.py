@@ -1,0 +1,69 @@
+"""What the registry in Redis may be told in ``OPTIONS``, read and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from broadcasting.durations import TOO_LONG, is_some_seconds
+from broadcasting.redis_clients import URL_WANTED, is_url
+
+PLACE = "BROADCASTING['REGISTRY']['OPTIONS']"
+DEFAULT_PREFIX = "broadcasting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisOptions:
+    """Durations in seconds."""
+
+    url: str
+    prefix: str = DEFAULT_PREFIX
+    timeout: float = 2.0
+    """Wait for one answer of the store."""
+
+    retry_delay: float = 1.0
+    """Between attempts to reach a store that is away; whoever asks meanwhile is told at once."""
+
+    heartbeat: float = 3.0
+    lease: float = 9.0
+    """Silence after which a node counts as dead."""
+
+    sweep: float = 1.0
+    """Between two looks for nodes that are dead."""
+
+
+DURATIONS = ("timeout", "retry_delay", "heartbeat", "lease", "sweep")
+KNOWN_OPTIONS = frozenset({"url", "prefix", *DURATIONS})
+
+
+def read_options(options: Mapping[str, Any]) -> RedisOptions:
+    """Return ``options`` with every default. Raises ImproperlyConfigured."""
+    url = options.get("url")
+    if not is_url(url):
+        raise ImproperlyConfigured(f"{PLACE}['url'] {URL_WANTED}")
+    prefix = options.get("prefix", DEFAULT_PREFIX)
+    if not isinstance(prefix, str) or not prefix or "{" in prefix or "}" in prefix:
+        raise ImproperlyConfigured(f"{PLACE}['prefix'] must be text without braces")
+    given = {name: _seconds(options, name) for name in DURATIONS if name in options}
+    found = RedisOptions(url=url, prefix=prefix, **given)
+    if found.lease <= 2 * found.heartbeat:
+        raise ImproperlyConfigured(
+            f"{PLACE}['lease'] ({found.lease:g} s) must be longer than two heartbeats"
+            f" ({found.heartbeat:g} s each), or one that is late is the end of a node"
+        )
+    if found.lease <= 4 * found.sweep:
+        raise ImproperlyConfigured(
+            f"{PLACE}['lease'] ({found.lease:g} s) must be longer than four sweeps"
+            f" ({found.sweep:g} s each), or every look at the nodes seems to follow an outage"
+        )
+    return found
+
+
+def _seconds(options: Mapping[str, Any], name: str) -> float:
+    value = options[name]
+    if not is_some_seconds(value) or value >= TOO_LONG:
+        raise ImproperlyConfigured(f"{PLACE}[{name!r}] must be a number of seconds above 0")
+    return float(value)
