@@ -108,6 +108,19 @@ BROADCASTING = _BROADCASTING | {
         "DRAIN_SECONDS": 2,
     },
 }
+if _webhook := os.environ.get("LIVE_WEBHOOK"):
+    BROADCASTING["APPLICATIONS"].append(
+        {
+            "id": "told",
+            "key": "told-key",
+            "secret": "told-secret",
+            "webhooks": [{"url": _webhook}],
+        }
+    )
+    BROADCASTING["WEBHOOKS"] = {
+        "GRACE": float(os.environ.get("LIVE_GRACE", "0.2")),
+        "BATCH_SECONDS": 0,
+    }
 if _broadcasters := os.environ.get("LIVE_BROADCASTERS"):
     BROADCASTING |= {"BROADCASTERS": json.loads(_broadcasters)}
 if _cache := os.environ.get("LIVE_CACHE_URL"):

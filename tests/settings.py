@@ -98,6 +98,17 @@ if _url := os.environ.get("REDIS_URL"):
         "BACKEND": _name,
         "OPTIONS": {"url": _url} if _name == "redis" else {},
     }
+    if _lease := os.environ.get("BROADCAST_LEASE"):
+        # Seconds: how fast a dead node is noticed, for tests that cannot wait.
+        BROADCASTING["REGISTRY"] = {
+            "BACKEND": "redis",
+            "OPTIONS": {
+                "url": _url,
+                "heartbeat": float(_lease) / 3,
+                "lease": float(_lease),
+                "sweep": float(_lease) / 9,
+            },
+        }
 if _queue := os.environ.get("BROADCAST_QUEUE"):
     BROADCASTING["QUEUE"] = {"BACKEND": _queue}
 if os.environ.get("BROADCAST_RESCUE"):

@@ -97,17 +97,13 @@ class LeaseKeeper:
             try:
                 await self._renew(registry)
             except RegistryUnavailable as problem:
-                if self.problem is None:
-                    logger.warning("The registry is away, sockets stay meanwhile: %s", problem)
                 self.problem = str(problem)
             except Exception:
                 logger.exception("The lease could not be renewed")
 
     async def _renew(self, registry: Enlisted) -> None:
         is_alive = await registry.renew()
-        if self.problem is not None:
-            logger.warning("The registry is back")
-            self.problem = None
+        self.problem = None
         if is_alive and len(self._owed) <= MAX_OWED:
             await self._pay()
             return
@@ -160,7 +156,6 @@ class LeaseKeeper:
                 await self._state_departures(registry)
                 await self._compare(registry)
             except RegistryUnavailable as problem:
-                # The heartbeat says so in the log.
                 self.problem = self.problem or str(problem)
             except Exception:
                 logger.exception("Dead nodes could not be looked after")
