@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from broadcasting.exceptions import RegistryUnavailable
+from broadcasting.exceptions import LeaseLost, RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.errors import AccessRevoked, InvalidMember, ProtocolError
@@ -55,8 +55,11 @@ class Subscriptions:
                 member,
                 application.max_presence_members_per_channel,
             )
-        except BaseException:
+        except BaseException as problem:
             node.interests.release(topic)
+            if isinstance(problem, RegistryUnavailable) and not isinstance(problem, LeaseLost):
+                # It may have been entered all the same, and nobody would take it out again.
+                node.lease.owe(partial(self._leave_late, connection, channel, member))
             raise
         # From here on it is in the channel, and goes as everybody goes.
         protocol.subscriptions[channel] = member
@@ -144,8 +147,7 @@ class Subscriptions:
             raise
         except RegistryUnavailable:
             left = None
-            socket_id = connection.socket_id
-            node.lease.owe(partial(self._leave_late, application, channel, socket_id, member))
+            node.lease.owe(partial(self._leave_late, connection, channel, member))
         if left is not None:
             self._tell_left(application, channel, member, left)
         if member is not None and node.is_shared:
@@ -155,10 +157,17 @@ class Subscriptions:
         node.interests.release(topic)
 
     async def _leave_late(
-        self, application: Application, channel: str, socket_id: str, member: Member | None
+        self, connection: Connection, channel: str, member: Member | None
     ) -> None:
-        left = await self._node.registry.leave(application.id, channel, socket_id)
+        """Leave a channel, unless the socket is in it again by now."""
+        protocol = connection.protocol
+        if channel in protocol.subscriptions:
+            return
+        application = protocol.application
+        left = await self._node.registry.leave(application.id, channel, connection.socket_id)
         self._tell_left(application, channel, member, left)
+        if channel in protocol.subscriptions:  # it came back while it was taken out
+            await self.enter_anew(connection, channel)
 
     def _tell_left(
         self, application: Application, channel: str, member: Member | None, left: Left
