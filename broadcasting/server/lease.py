@@ -47,6 +47,9 @@ class LeaseKeeper:
         self._owed: deque[Debt] = deque()
         self._hurry = asyncio.Event()
         self._turn = 0
+        self._to_enter = False
+        """Whether sockets have to be entered anew, and not all of them are."""
+
         self.problem: str | None = None
         """Why the registry cannot be used, as the last attempt found; None: it can."""
 
@@ -104,11 +107,18 @@ class LeaseKeeper:
     async def _renew(self, registry: Enlisted) -> None:
         is_alive = await registry.renew()
         self.problem = None
-        if is_alive and len(self._owed) <= MAX_OWED:
-            await self._pay()
-            return
-        if is_alive:
+        if is_alive and len(self._owed) > MAX_OWED:
             await registry.resign()
+            is_alive = False
+        if not is_alive:
+            self._begin_anew()
+        await self._pay()
+        if self._to_enter:
+            await self._enter_all()
+            self._to_enter = False
+
+    def _begin_anew(self) -> None:
+        self._to_enter = True
         self._owed.clear()
         self._node.counters.leases_lost += 1
         logger.warning(
@@ -116,7 +126,6 @@ class LeaseKeeper:
             " registry was emptied. Entering its %d sockets anew",
             len(self._node.connections),
         )
-        await self._enter_all()
 
     async def _pay(self) -> None:
         while self._owed:
