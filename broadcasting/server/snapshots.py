@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from broadcasting.exceptions import LeaseLost
 from broadcasting.protocol.roster import Roster
 from broadcasting.registry import Joined
 from broadcasting.server.connection import Connection
@@ -119,11 +120,23 @@ class Snapshots:
                 if not newcomer.told.done():
                     newcomer.told.set_exception(problem)
             return
+        if node.is_shared:
+            self._refuse_lost(topic, group, roster)
         waiting = [newcomer for newcomer in group if not newcomer.told.done()]
         self._answer(topic, [newcomer.connection for newcomer in waiting], roster)
         passed = self._node.replays.passed(topic) or ""
         for newcomer in waiting:
             newcomer.told.set_result(passed)
+
+    def _refuse_lost(self, topic: Topic, group: Sequence[_Newcomer], roster: Roster) -> None:
+        """Fail those who are not among the members: the lease under which they came was lost.
+
+        Clients find themselves in the answer, or never.
+        """
+        for newcomer in group:
+            member = newcomer.connection.protocol.subscriptions.get(topic[1])
+            if member is not None and member.user_id not in roster and not newcomer.told.done():
+                newcomer.told.set_exception(LeaseLost("The node stood still for too long"))
 
     def _answer(self, topic: Topic, connections: Sequence[Connection], roster: Roster) -> None:
         """The step: see above."""
