@@ -4,21 +4,91 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from broadcasting.registry import Enlisted
 from broadcasting.registry.redis import RedisRegistry
 from broadcasting.registry.redis_node import RedisNode
 from tests.conftest import Valkey
+from tests.floor.lease_contract import LeaseContract, SharedStore
 from tests.floor.registry_contract import RegistryContract
 
 numbers = itertools.count()
 
 
+class RedisStore(SharedStore):
+    """Leases last as long as in production: tests turn the clock by turning what is kept."""
+
+    def __init__(self, valkey: Valkey, **options: Any) -> None:
+        self.client: Any = valkey.server.client()
+        self.prefix = f"test-{next(numbers)}"
+        self.registry = RedisRegistry({"url": valkey.url, "prefix": self.prefix, **options})
+        self.nodes: list[RedisNode] = []
+
+    def node(self) -> RedisNode:
+        node = self.registry.enlist()
+        self.nodes.append(node)
+        return node
+
+    def keys(self, name: str = "") -> list[Any]:
+        return list(self.client.scan_iter(f"{{{self.prefix}*}}:{name}*", 1000))
+
+    async def lapse(self, *nodes: Enlisted) -> None:
+        ids = {node._id: 1 for node in nodes if isinstance(node, RedisNode)}
+        for key in self.keys("leases"):
+            self.client.zadd(key, ids, xx=True)
+        for key in self.keys("sweeper"):
+            if self.client.get(key).decode() in ids:
+                self.client.delete(key)
+        self.look_again()
+
+    async def be_away(self) -> None:
+        for key in self.keys("leases"):
+            for id_ in self.client.zrange(key, 0, -1):
+                self.client.zadd(key, {id_: 1})
+        for key in self.keys("swept"):
+            self.client.set(key, 1)
+
+    async def flush(self) -> None:
+        if keys := self.keys():
+            self.client.delete(*keys)
+
+    async def pass_grace(self) -> None:
+        for key in self.keys("due"):
+            for what in self.client.zrange(key, 0, -1):
+                self.client.zadd(key, {what: 1})
+
+    async def is_empty(self) -> bool:
+        return not self.keys()
+
+    def look_again(self) -> None:
+        """As if there had been a sweep a moment ago, as there always is."""
+        seconds, microseconds = self.client.time()
+        for key in self.keys("leases"):
+            swept = key.removesuffix(b"leases") + b"swept"
+            self.client.set(swept, seconds * 1000 + microseconds // 1000)
+
+    async def close(self) -> None:
+        for node in self.nodes:
+            await node.resign()
+
+
+@pytest.fixture
+async def store(valkey: Valkey) -> AsyncIterator[RedisStore]:
+    store = RedisStore(valkey)
+    yield store
+    await store.close()
+
+
 class TestRedisRegistry(RegistryContract):
     @pytest.fixture
-    async def registry(self, valkey: Valkey) -> AsyncIterator[RedisNode]:
-        shared = RedisRegistry({"url": valkey.url, "prefix": f"test-{next(numbers)}"})
-        node = shared.enlist()
-        yield node
-        await node.resign()
+    def registry(self, store: RedisStore) -> RedisNode:
+        return store.node()
+
+
+class TestLeases(LeaseContract):
+    @pytest.fixture
+    def store(self, store: RedisStore) -> RedisStore:
+        return store
