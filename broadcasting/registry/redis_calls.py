@@ -101,18 +101,18 @@ class RedisCalls:
                 _settle(call.answer, answer)
 
     async def _answers(self, every: list[Words]) -> list[Any]:
-        client: Any = self._clients.of_loop()
-        if not self._is_known:
-            await client.script_load(SCRIPT)
-            self._is_known = True
-        answers = await _pipelined(client, every)
-        lost = [number for number, said in enumerate(answers) if isinstance(said, NoScriptError)]
-        if lost:
-            await client.script_load(SCRIPT)
-            again = await _pipelined(client, [every[number] for number in lost])
-            for number, said in zip(lost, again, strict=True):
-                answers[number] = said
-        return answers
+        async with self._clients.lend() as client:
+            if not self._is_known:
+                await client.script_load(SCRIPT)
+                self._is_known = True
+            answers = await _pipelined(client, every)
+            lost = [number for number, said in enumerate(answers) if _is_unknown(said)]
+            if lost:
+                await client.script_load(SCRIPT)
+                again = await _pipelined(client, [every[number] for number in lost])
+                for number, said in zip(lost, again, strict=True):
+                    answers[number] = said
+            return answers
 
 
 async def _pipelined(client: Any, every: list[Words]) -> list[Any]:
@@ -121,6 +121,10 @@ async def _pipelined(client: Any, every: list[Words]) -> list[Any]:
         pipeline.execute_command(*words)
     answers: list[Any] = await pipeline.execute(raise_on_error=False)
     return answers
+
+
+def _is_unknown(said: Any) -> bool:
+    return isinstance(said, NoScriptError)
 
 
 def _settle(answer: asyncio.Future[Any], said: Any) -> None:
