@@ -2,7 +2,7 @@
 
 DEMO_DATABASE         path of the SQLite file
 DEMO_DEBUG            0 turns DEBUG off
-REDIS_URL             envelopes travel through Redis, which is also Celery's broker
+REDIS_URL             carries envelopes, keeps who is where, and is the broker of Celery
 BROADCAST_QUEUE       sync, celery or tasks
 BROADCAST_CONNECTION  alias of the default broadcaster: default, log or null
 """
@@ -118,8 +118,7 @@ if REDIS_URL:
         }
     }
     BROADCASTING["BACKPLANE"] = {"BACKEND": "channel_layer"}
-    # One server process holds all sockets, and so knows every member.
-    SILENCED_SYSTEM_CHECKS = ["broadcasting.W018"]
+    BROADCASTING["REGISTRY"] = {"BACKEND": "redis", "OPTIONS": {"url": REDIS_URL}}
     # Celery has its own word for a unix socket.
     CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 

@@ -41,8 +41,9 @@ def check_families(app_configs: object = None, **kwargs: object) -> list[CheckMe
             CheckWarning(
                 "Events cross processes, but the registry does not: who is in a presence"
                 " channel, and how many are in any channel, is known per server process.",
-                hint="All is well while one server process holds all sockets: silence this check"
-                " then. No registry of this version crosses processes.",
+                hint="Use REGISTRY = {'BACKEND': 'redis', 'OPTIONS': {'url': ...}}; with the"
+                " backplane 'redis' leave REGISTRY out. All is well while one server process"
+                " holds all sockets: silence this check then.",
                 id="broadcasting.W018",
             )
         )

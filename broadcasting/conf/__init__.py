@@ -59,7 +59,11 @@ PLANNED = frozenset(
     }
 )
 
+REDIS_BACKPLANES = ("redis", "broadcasting.backplanes.redis.RedisBackplane")
+"""How the settings may name the backplane whose server a registry can share."""
+
 _NUMBER = (int, float)
+_LOCAL = BackendSettings(backend="local")
 
 
 def get_settings() -> Settings:
@@ -119,6 +123,9 @@ def _read(raw: Any) -> _Loaded:
     values.setdefault(
         "broadcasters", MappingProxyType({"default": BackendSettings(backend="channels")})
     )
+    if "REGISTRY" not in raw and values.get("backplane", _LOCAL).backend in REDIS_BACKPLANES:
+        # It takes the backplane's server, which is there for every process.
+        values["registry"] = BackendSettings(backend="redis")
     return _Loaded(
         source=source,
         settings=Settings(**values),

@@ -120,6 +120,8 @@ class Settings:
 
     backplane: BackendSettings = BackendSettings(backend="local")
     registry: BackendSettings = BackendSettings(backend="memory")
+    """Left out with the backplane ``redis``: ``redis``, too."""
+
     publish_timeout: float = 0.25
     """Seconds that one publish may wait for the backplane or the broker."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from broadcasting.conf import REDIS_BACKPLANES, get_settings
 from broadcasting.durations import TOO_LONG, is_some_seconds
 from broadcasting.redis_clients import URL_WANTED, is_url
 
@@ -35,12 +36,23 @@ class RedisOptions:
     """Between two looks for nodes that are dead."""
 
 
+SHARED = frozenset({"url", "prefix"})
+"""Options that the backplane has as well."""
+
 DURATIONS = ("timeout", "retry_delay", "heartbeat", "lease", "sweep")
-KNOWN_OPTIONS = frozenset({"url", "prefix", *DURATIONS})
+KNOWN_OPTIONS = SHARED.union(DURATIONS)
 
 
 def read_options(options: Mapping[str, Any]) -> RedisOptions:
-    """Return ``options`` with every default. Raises ImproperlyConfigured."""
+    """Return ``options`` with every default. Raises ImproperlyConfigured.
+
+    Where they name no server it is that of the backplane.
+    """
+    backplane = get_settings().backplane
+    if "url" not in options and backplane.backend in REDIS_BACKPLANES:
+        options = {name: backplane.options[name] for name in SHARED & backplane.options.keys()} | {
+            **options
+        }
     url = options.get("url")
     if not is_url(url):
         raise ImproperlyConfigured(f"{PLACE}['url'] {URL_WANTED}")

@@ -21,6 +21,7 @@ from broadcasting.conf import (
     unserved,
 )
 from broadcasting.families import import_backend
+from broadcasting.registry.redis_options import read_options
 
 Configure = Callable[..., Settings]
 
@@ -350,3 +351,52 @@ class TestBackends:
         with pytest.raises(ImproperlyConfigured, match="cannot import BACKEND") as problem:
             self.find(backend)
         assert problem.value.__cause__ is not None
+
+
+class TestRegistryOfTheBackplane:
+    URL = "redis://localhost:6379/3"
+
+    def given(self, **more: Any) -> dict[str, Any]:
+        options = {"url": self.URL, "prefix": "site", "retry_delay": 7}
+        return {"BACKPLANE": {"BACKEND": "redis", "OPTIONS": options}, **more}
+
+    def test_it_is_in_redis_where_the_backplane_is(self) -> None:
+        with override_settings(BROADCASTING=self.given()):
+            assert conf.get_settings().registry == conf.BackendSettings(backend="redis")
+            options = read_options({"lease": 20})
+        assert (options.url, options.prefix) == (self.URL, "site")
+        assert (options.lease, options.retry_delay) == (20, 1)
+
+    def test_it_may_be_another_one(self) -> None:
+        with override_settings(BROADCASTING=self.given(REGISTRY={"BACKEND": "memory"})):
+            assert conf.get_settings().registry.backend == "memory"
+            other = "redis://localhost:6379/4"
+            assert read_options({"url": other}).url == other
+            assert read_options({"url": other}).prefix == "broadcasting"
+
+    @pytest.mark.parametrize("backend", ["local", "channel_layer"])
+    def test_no_other_backplane_brings_it(self, backend: str) -> None:
+        with override_settings(BROADCASTING={"BACKPLANE": {"BACKEND": backend}}):
+            assert conf.get_settings().registry.backend == "memory"
+            with pytest.raises(ImproperlyConfigured, match="url"):
+                read_options({})
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("url", "http://localhost"),
+            ("prefix", ""),
+            ("prefix", "a{b}"),
+            ("prefix", None),
+            ("heartbeat", 0),
+            ("heartbeat", 4.5),
+            ("lease", 6),
+            ("lease", "9"),
+            ("sweep", 3),
+            ("timeout", -1),
+            ("retry_delay", None),
+        ],
+    )
+    def test_what_is_no_use_is_told(self, option: str, value: Any) -> None:
+        with pytest.raises(ImproperlyConfigured, match=rf"REGISTRY.*{option}|'lease'"):
+            read_options({"url": self.URL, option: value})
