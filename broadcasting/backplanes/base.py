@@ -16,6 +16,9 @@ from broadcasting.families import MayWait
 Receiver = Callable[[Envelope], None]
 """What a node gives: called on its event loop, never blocks, never raises."""
 
+GapEnded = Callable[[], None]
+"""Told, as a Receiver is, that the node hears again what it listens to, after it did not."""
+
 
 class BaseBackplane(MayWait, ABC):
     """Carry envelopes between processes."""
@@ -38,8 +41,12 @@ class BaseBackplane(MayWait, ABC):
         """See publish()."""
 
     @abstractmethod
-    def connect(self, receive: Receiver) -> Subscription:
-        """Attach a node that lives on the running event loop; begin to receive."""
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> Subscription:
+        """Attach a node that lives on the running event loop; begin to receive.
+
+        ``on_gap`` is called each time that envelopes arrive again after some may have been
+        lost, once all topics are joined: what the node knows from envelopes may be out of date.
+        """
 
 
 class Subscription(ABC):
@@ -47,6 +54,20 @@ class Subscription(ABC):
 
     selective: ClassVar[bool] = True
     """Whether only topics that were joined arrive; False: everything does, nobody need join."""
+
+    gaps: int = 0
+    """How often envelopes may have been lost, because nothing could be heard for a while."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why envelopes do not arrive at present, without any secret; None: as far as is known,
+        they do."""
+        return None
+
+    @property
+    def connected(self) -> bool:
+        """Whether envelopes arrive, as far as is known."""
+        return self.problem is None
 
     @abstractmethod
     async def join(self, app_id: str, channel: str) -> None:

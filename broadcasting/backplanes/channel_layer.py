@@ -19,7 +19,7 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers
 from django.core.exceptions import ImproperlyConfigured
 
-from broadcasting.backplanes.base import Receiver, Subscription
+from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.remote import Carrier, RemoteBackplane
 from broadcasting.exceptions import BackplaneUnavailable
@@ -64,9 +64,9 @@ class ChannelLayerBackplane(RemoteBackplane):
                 f"BROADCASTING['BACKPLANE']: CHANNEL_LAYERS has no alias {self.alias!r}"
             ) from None
 
-    def connect(self, receive: Receiver) -> LayerSubscription:
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> LayerSubscription:
         self._node_loop = asyncio.get_running_loop()
-        return LayerSubscription(self, receive)
+        return LayerSubscription(self, receive, on_gap)
 
     def _carrier(self, envelope: Envelope) -> Carrier:
         # Found at once, since the layer's import may take longer than a publish.
@@ -78,14 +78,24 @@ class ChannelLayerBackplane(RemoteBackplane):
 class LayerSubscription(Subscription):
     """One node's layer channel, its groups, and the task that reads it."""
 
-    def __init__(self, backplane: ChannelLayerBackplane, receive: Receiver) -> None:
+    def __init__(
+        self, backplane: ChannelLayerBackplane, receive: Receiver, on_gap: GapEnded | None
+    ) -> None:
         self._backplane = backplane
         self._receive = receive
+        self._on_gap = on_gap
+        self._failed: str | None = None
+        """What made the layer's last receive() fail."""
+
         self._channel: str | None = None
         self._groups: set[str] = set()
         self._opening = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
+
+    @property
+    def problem(self) -> str | None:
+        return self._failed
 
     async def join(self, app_id: str, channel: str) -> None:
         group = group_name(app_id, channel)
@@ -141,14 +151,15 @@ class LayerSubscription(Subscription):
         while not self._closed:
             began = loop.time()
             try:
-                message = await self._backplane.layer.receive(channel)
+                message = await self._next(channel)
             except Exception as error:
                 # Layers that poll let their client's read time out while nothing comes; what
                 # is broken fails at once, at the latest when it is tried again.
                 if loop.time() - began < self._backplane.retry_delay:
-                    logger.warning("Cannot read from the channel layer, trying again: %s", error)
+                    self._note_failure(error)
                     await asyncio.sleep(self._backplane.retry_delay)
                 continue
+            self._note_success()
             try:
                 self._receive(decode(message["envelope"]))
             except (UnreadableEnvelope, KeyError, TypeError) as error:
@@ -156,6 +167,33 @@ class LayerSubscription(Subscription):
                 logger.warning("Dropped an envelope that cannot be read: %s", error)
             except Exception:  # the node must go on reading, whatever one envelope did
                 logger.exception("An envelope could not be delivered")
+
+    async def _next(self, channel: str) -> Any:
+        receiving = self._backplane.layer.receive(channel)
+        if self._failed is None:
+            return await receiving
+        task = asyncio.ensure_future(receiving)
+        try:
+            # Nothing may come for hours: what does not fail for as long as this works again.
+            if not (await asyncio.wait({task}, timeout=self._backplane.retry_delay))[0]:
+                self._note_success()
+            return await task
+        finally:
+            task.cancel()
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._failed is None:
+            self.gaps += 1
+            logger.warning("Cannot read from the channel layer, trying again: %s", error)
+        self._failed = str(error) or type(error).__name__
+
+    def _note_success(self) -> None:
+        if self._failed is None:
+            return
+        self._failed = None
+        logger.warning("The channel layer can be read again")
+        if self._on_gap is not None:
+            self._on_gap()
 
     async def _renew(self, interval: float) -> None:
         while True:

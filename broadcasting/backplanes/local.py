@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from broadcasting.backplanes.base import BaseBackplane, Receiver, Subscription
+from broadcasting.backplanes.base import BaseBackplane, GapEnded, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.exceptions import NoServerHere
 from broadcasting.forking import ForkSafeLock
@@ -56,7 +56,7 @@ class LocalBackplane(BaseBackplane):
     async def apublish(self, envelope: Envelope) -> None:
         self.publish(envelope)  # never blocks
 
-    def connect(self, receive: Receiver) -> LocalSubscription:
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> LocalSubscription:
         node = LocalSubscription(self, receive, asyncio.get_running_loop())
         with self._lock:
             # A loop that was closed under its node (tests do) leaves nothing to reach.

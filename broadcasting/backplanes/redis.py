@@ -21,7 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from broadcasting.backplanes.base import Receiver, Subscription
+from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.redis_commands import RedisCommands
 from broadcasting.backplanes.remote import PLACE, Carrier, RemoteBackplane, seconds
@@ -89,9 +89,9 @@ class RedisBackplane(RemoteBackplane):
             self._failed(error)
         self._outage.succeeded()
 
-    def connect(self, receive: Receiver) -> RedisSubscription:
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> RedisSubscription:
         self._node_loop = asyncio.get_running_loop()
-        return RedisSubscription(self, receive)
+        return RedisSubscription(self, receive, on_gap)
 
     async def release(self) -> None:
         """Close the client of the running loop, whose node is gone."""
@@ -122,9 +122,15 @@ class RedisBackplane(RemoteBackplane):
 class RedisSubscription(Subscription):
     """One node's connection to the server, its topics, and the task that reads them."""
 
-    def __init__(self, backplane: RedisBackplane, receive: Receiver) -> None:
+    def __init__(
+        self, backplane: RedisBackplane, receive: Receiver, on_gap: GapEnded | None
+    ) -> None:
         self._backplane = backplane
         self._receive = receive
+        self._on_gap = on_gap
+        self._lost: str | None = None
+        """What ended the connection that was heard last."""
+
         self._topics: set[str] = set()
         self._asked: dict[str, asyncio.Future[None]] = {}
         """Topics whose subscription the server has not confirmed yet."""
@@ -135,6 +141,10 @@ class RedisSubscription(Subscription):
         self._commanding = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
         self._closed = False
+
+    @property
+    def problem(self) -> str | None:
+        return self._lost
 
     async def join(self, app_id: str, channel: str) -> None:
         topic = self._backplane.topic(app_id, channel)
@@ -200,7 +210,9 @@ class RedisSubscription(Subscription):
                 await self._listen()
             except Exception as error:  # nonsense of a server, too, must not make the node deaf
                 if heard:
+                    self.gaps += 1
                     self._backplane.gaps += 1
+                self._lost = str(error) or type(error).__name__
                 logger.warning(
                     "%s: lost what %s channels are told, trying again: %s",
                     self._backplane.place,
@@ -224,6 +236,7 @@ class RedisSubscription(Subscription):
                 # Some may have been left while the others were asked for.
                 await self._ask_for(connection, [topic for topic in some if topic in self._topics])
             self._is_open.set()
+            self._heard_again()
             while True:
                 await self._take_one(connection)
         finally:
@@ -232,6 +245,11 @@ class RedisSubscription(Subscription):
                 self._connection = None
                 with contextlib.suppress(*UNREACHABLE):
                     await connection.disconnect()
+
+    def _heard_again(self) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None and self.gaps and self._on_gap is not None:
+            self._on_gap()
 
     async def _ask_for(self, connection: AbstractConnection, topics: list[str]) -> None:
         """Return once the server has confirmed ``topics``."""

@@ -175,16 +175,20 @@ class PollingLayer:
 
 @pytest.mark.parametrize(
     # However slow the machine: a wait is never shorter, a failure at once hardly that late.
-    ("patience", "retry_delay", "warnings"),
-    [(0.05, 0.01, 0), (0, 0.3, 2)],
+    ("patience", "retry_delay", "gaps"),
+    [(0.05, 0.01, 0), (0, 0.3, 1)],
 )
 async def test_a_read_that_times_out_is_silence_and_one_that_fails_at_once_is_told(
-    patience, retry_delay, warnings, monkeypatch, caplog
+    patience, retry_delay, gaps, monkeypatch, caplog
 ):
     monkeypatch.setattr(ChannelLayerBackplane, "layer", PollingLayer(patience))
-    inbox = Inbox()
-    node = ChannelLayerBackplane({"retry_delay": retry_delay}).connect(inbox)
+    inbox, ended = Inbox(), list[int]()
+    backplane = ChannelLayerBackplane({"retry_delay": retry_delay})
+    node = backplane.connect(inbox, lambda: ended.append(node.gaps))
     await node.join(ENVELOPE.app_id, ENVELOPE.channel)
     assert await inbox.next() == ENVELOPE
-    assert caplog.text.count("Cannot read") == warnings
+    assert caplog.text.count("Cannot read") == gaps
+    assert ended == [1] * gaps
+    assert node.gaps == gaps
+    assert node.connected
     await node.close()

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting import broadcasts as broadcasts_module
 from broadcasting.backplanes import BaseBackplane, Envelope
-from broadcasting.backplanes.base import Receiver, Subscription
+from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
 from broadcasting.broadcasters import BaseBroadcaster, broadcasters
 from broadcasting.broadcasters.locmem import LocmemBroadcaster
 from broadcasting.broadcasts import Broadcast, UnreadableBroadcast, asend, send
@@ -41,7 +41,7 @@ class Tube(BaseBackplane):
     async def apublish(self, envelope: Envelope) -> None:
         self.envelopes.append(envelope)
 
-    def connect(self, receive: Receiver) -> Subscription:
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> Subscription:
         raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from broadcasting.backplanes.base import Receiver
+from broadcasting.backplanes.base import GapEnded, Receiver
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.local import LocalBackplane, LocalSubscription
 from broadcasting.exceptions import BackplaneUnavailable
@@ -78,7 +78,7 @@ class SlowBackplane(LocalBackplane):
         super().__init__(options)
         self.expect_node()
 
-    def connect(self, receive: Receiver) -> SlowSubscription:
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> SlowSubscription:
         joined: set[tuple[str, str]] = set()
 
         def take(envelope: Envelope) -> None:
