@@ -1,4 +1,4 @@
-"""Connections to one Redis or Valkey server that never wait longer than a publish may.
+"""Connections to Redis or Valkey that never wait longer than a publish may.
 
 A sync client for the process, used from any thread; an async client for each loop, since
 their connections belong to one. Knows nothing of what is said to the server.
@@ -11,29 +11,19 @@ import contextlib
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeGuard
-from urllib.parse import urlsplit
+from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from broadcasting.backplanes.background import background
 from broadcasting.conf import get_settings
+from broadcasting.forking import ForkSafeLock
+from broadcasting.redis_clients.server import RedisServer, server_of
 
 UNREACHABLE = (RedisError, OSError)
 """What a server that is away, or does not answer in time, makes its clients raise."""
-
-
-URL_WANTED = (
-    "must be the URL of a Redis or Valkey server, as 'redis://localhost:6379/0'; a password's own"
-    " '/', '#', '?' and '@' are written as '%2F', '%23', '%3F' and '%40', and"
-    " behind a '?' stands what redis-py knows"
-)
 
 
 @dataclass(slots=True)
@@ -50,28 +40,35 @@ class _Lent:
 class RedisClients:
     """The clients of one server, each made on first use; it connects when it is used."""
 
-    def __init__(self, url: str, timeout: float | None = None) -> None:
-        """``timeout``: seconds for each step; None: what a publish may take."""
-        self.url = url
-        self._timeout = timeout
-        timeout = timeout or get_settings().publish_timeout
-        # Whatever fails is told at once; a second try would take a second timeout.
-        self.client = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        """For sync code: its pool is safe across threads and forks."""
+    def __init__(self, server: RedisServer | str, timeout: float | None = None) -> None:
+        """``server``: what the options mean, or a URL.
 
+        ``timeout``: seconds for each step; None: what a publish may take.
+        """
+        self.server = server_of({"url": server}, "") if isinstance(server, str) else server
+        self._timeout = timeout or get_settings().publish_timeout
+        self._making = ForkSafeLock()
+        self._client: Redis | None = None
         self._of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lent]
         self._of_loops = weakref.WeakKeyDictionary()
 
     @property
     def place(self) -> str:
         """Where the server is, for error messages: without user and password."""
-        parts = urlsplit(self.url)
-        return f"Redis at {parts.netloc.rpartition('@')[2]}{parts.path}"
+        return self.server.place
+
+    @property
+    def client(self) -> Redis:
+        """For sync code: its pool is safe across threads and forks.
+
+        Made on first use, which for a Cluster connects and raises one of UNREACHABLE if no node
+        answers.
+        """
+        if self._client is None:
+            with self._making:
+                if self._client is None:
+                    self._client = self.server.client(self._timeout)
+        return self._client
 
     def of_loop(self) -> AsyncRedis:
         """Return the client of the running loop; whose loop it is closes it with aclose()."""
@@ -87,11 +84,12 @@ class RedisClients:
         finally:
             lent.users -= 1
             if lent.closing and not lent.users:
-                await lent.client.aclose()
+                await _close(lent.client)
 
     def close(self) -> None:
         """Let the sync connections go; the next use opens new ones."""
-        self.client.close()
+        if self._client is not None:
+            self._client.close()
 
     async def aclose(self) -> None:
         """Let the connections of the running loop go; the next use opens new ones."""
@@ -102,7 +100,7 @@ class RedisClients:
         if lent.finalizer is not None:
             lent.finalizer.detach()
         if not lent.users:
-            await lent.client.aclose()
+            await _close(lent.client)
 
     async def aclose_in_background(self) -> None:
         """Let those of the background loop go, from any other loop."""
@@ -113,13 +111,7 @@ class RedisClients:
         loop = asyncio.get_running_loop()
         lent = self._of_loops.get(loop)
         if lent is None:
-            timeout = self._timeout or get_settings().publish_timeout
-            client = AsyncRedis.from_url(
-                self.url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=AsyncRetry(NoBackoff(), 0),
-            )
+            client = self.server.async_client(self._timeout)
             lent = self._of_loops[loop] = _Lent(client)
             if background.owns(loop):
                 # It lives on when the settings, and with them these clients, are gone.
@@ -128,19 +120,13 @@ class RedisClients:
         return lent
 
 
-def is_url(url: object) -> TypeGuard[str]:
-    """Whether ``url`` may be the URL of a server; if not, it may still hold a password."""
-    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
-        return False
-    try:
-        parts = urlsplit(url)
-        # Makes a connection and opens none: what stands behind a "?" is read here only.
-        ConnectionPool.from_url(url).make_connection()
-    except (ValueError, TypeError, RedisError):  # not handed on: they quote what is wrong
-        return False
-    # Else what is taken for the path of a number that is no port is shown.
-    return parts.scheme == "unix" or "@" not in parts.path + parts.fragment
+async def _close(client: Any) -> None:
+    await client.aclose()
+    # Those that the Sentinels are asked over are not the client's.
+    asked = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in getattr(asked, "sentinels", ()):
+        await sentinel.aclose()
 
 
 def _close_in_background(client: AsyncRedis) -> None:
-    background.submit(client.aclose())
+    background.submit(_close(client))

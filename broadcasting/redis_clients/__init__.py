@@ -1,0 +1,29 @@
+"""Clients of Redis or Valkey, however it is run: one server, Sentinel, a Cluster, or your own way.
+
+``server_of(OPTIONS, place)`` reads what is shared by every backend that keeps something there,
+and ``RedisClients(server)`` makes its clients: ``client`` for sync code in any thread,
+``of_loop()`` for the running loop. Of a Cluster these are redis-py's ``RedisCluster``, which
+finds the shard of a command by its keys: those of a script belong into one slot, by a
+``{hash tag}``. Knows nothing of what is said to the server.
+"""
+
+from __future__ import annotations
+
+from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients
+from broadcasting.redis_clients.server import (
+    SERVER_OPTIONS,
+    URL_WANTED,
+    RedisServer,
+    is_url,
+    server_of,
+)
+
+__all__ = [
+    "SERVER_OPTIONS",
+    "UNREACHABLE",
+    "URL_WANTED",
+    "RedisClients",
+    "RedisServer",
+    "is_url",
+    "server_of",
+]
