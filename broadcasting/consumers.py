@@ -22,12 +22,15 @@ from broadcasting.protocol import messages
 from broadcasting.protocol.errors import (
     BinaryFrame,
     HandshakeRefused,
+    MessageTooLarge,
     OriginRefused,
     ProtocolError,
     Reconnect,
+    SendsTooMuch,
     SubscriptionRefused,
     TryAgain,
 )
+from broadcasting.protocol.messages import Subscribe
 from broadcasting.protocol.protocol import Protocol, check_application, check_version
 from broadcasting.server import origins
 from broadcasting.server.actions import handle
@@ -69,6 +72,7 @@ class PusherConsumer(AsyncConsumer):
             protocol = await self.open(node, scope)
         except HandshakeRefused as problem:
             node.counters.refused += 1
+            node.counters.note(problem)
             await send({"type": "websocket.send", "text": messages.error(problem)})
             await send({"type": "websocket.close", "code": problem.code, "reason": problem.message})
             return
@@ -121,6 +125,9 @@ class PusherConsumer(AsyncConsumer):
         while True:
             event = await receive()
             if event["type"] == "websocket.disconnect":
+                # Of a frame that the server itself would not read.
+                unread = not connection.closing and event.get("code") == MessageTooLarge.close_code
+                node.counters.too_large += unread
                 return
             # A server hands on what one read brought without ever suspending: thousands of
             # small frames, while every other socket waits.
@@ -132,12 +139,16 @@ class PusherConsumer(AsyncConsumer):
                 continue
             node.counters.messages_in += 1
             text = event.get("text")
+            subscribes = False
             try:
                 if text is None:
                     raise BinaryFrame
-                await handle(node, connection, protocol.receive(text, node.now()))
+                message = protocol.receive(text, node.now())
+                subscribes = isinstance(message, Subscribe)
+                await handle(node, connection, message)
             except ProtocolError as problem:
                 node.counters.protocol_errors += 1
+                node.counters.note(problem)
                 await self.answer(connection, problem)
             except (BackplaneUnavailable, RegistryUnavailable) as problem:
                 # The channel would be silent, or who is in it unknown: let the client return.
@@ -148,6 +159,24 @@ class PusherConsumer(AsyncConsumer):
                 node.counters.failures += 1
                 logger.exception("A message of %s could not be handled", connection.socket_id)
                 connection.reply_text(messages.error(ProtocolError("Internal error")))
+            now = node.now()
+            wait = protocol.pace.wait(protocol.application, subscribes=subscribes, now=now)
+            if wait and not connection.closing:
+                await self.hold(node, connection, wait, now)
+
+    async def hold(self, node: Node, connection: Connection, wait: float, now: float) -> None:
+        """Take nothing more from a peer that sends too much, for a moment or for good.
+
+        What it sends meanwhile waits with it: a server that hands on one frame at a time stops
+        reading from it.
+        """
+        node.counters.held_back += 1
+        if not connection.protocol.pace.is_flood(now):
+            await asyncio.sleep(wait)
+            return
+        node.counters.flooded_closed += 1
+        logger.info("Closing %s: it sends more than it may", connection.socket_id)
+        connection.refuse(SendsTooMuch())
 
     async def answer(self, connection: Connection, problem: ProtocolError) -> None:
         """Tell the peer what it did wrong, and close only where the protocol cannot go on."""

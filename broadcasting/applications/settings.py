@@ -32,6 +32,8 @@ _SWITCHES = (
 _UNLIMITED = (
     "capacity",
     "max_channels_per_connection",
+    "max_messages_per_second",
+    "max_subscriptions_per_second",
     "max_client_events_per_second",
     "max_backend_events_per_second",
     "max_read_requests_per_second",

@@ -81,6 +81,13 @@ class Application:
     max_channels_per_connection: int | None = 10_000
     """Channels that one socket may be in at once; ``None`` for no limit, as Pusher has it."""
 
+    max_messages_per_second: int | None = 100
+    """Per socket, with bursts of ten seconds' worth; what comes faster waits. ``None``: no limit."""
+
+    max_subscriptions_per_second: int | None = 100
+    """The same of subscriptions, which are not counted above; as many at once as channels that a
+    socket may be in."""
+
     max_event_payload_kb: int = 10
     """Kilobytes (1,024 bytes) of an event's ``data``, counted as UTF-8."""
 

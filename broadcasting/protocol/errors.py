@@ -132,6 +132,14 @@ class TooManyUsers(Reconnect):
     message = "This connection was of too many users: reconnect and authorize anew"
 
 
+class SendsTooMuch(TryAgain):
+    message = "Sends more messages than it may, reconnect later"
+
+
+class TooManyFromAddress(TryAgain):
+    message = "Too many connections from this address, reconnect later"
+
+
 class LoggedOut(TryAgain):
     """See Terminated; the client returns after a second, when the session is gone for sure."""
 

@@ -23,6 +23,7 @@ from broadcasting.protocol.names import (
     kind_of,
     user_channel,
 )
+from broadcasting.protocol.pacing import Pace
 from broadcasting.protocol.ratelimit import TokenBucket
 from broadcasting.protocol.signing import channel_text, user_text, verify_authorization
 
@@ -85,6 +86,7 @@ class Protocol:
         "grants",
         "last_seen",
         "owners",
+        "pace",
         "pinged_at",
         "socket_id",
         "subscriptions",
@@ -104,6 +106,7 @@ class Protocol:
         """The ids of users to whom this connection was ever shown to belong."""
 
         self.last_seen = now
+        self.pace = Pace()
         self.pinged_at: float | None = None
         self.subscriptions: dict[str, Member | None] = {}
         self.user: User | None = None

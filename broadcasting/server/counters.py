@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from broadcasting.protocol import errors
+
+_NAMES: dict[type[errors.ProtocolError], str] = {
+    errors.OverCapacity: "over_capacity",
+    errors.OriginRefused: "origins_refused",
+    errors.TooManyFromAddress: "addresses_refused",
+    errors.MessageTooLarge: "too_large",
+    errors.TooManyChannels: "channels_refused",
+    errors.PresenceFull: "members_refused",
+    errors.ClientEventRefused: "whispers_refused",
+}
+
 
 @dataclass(slots=True)
 class Counters:
@@ -72,3 +84,34 @@ class Counters:
 
     swept: int = 0
     """Entries of dead nodes that this one took out of the registry."""
+    over_capacity: int = 0
+    """Connections refused since their application held as many as it may."""
+
+    origins_refused: int = 0
+    """Connections refused since pages of their origin may not connect."""
+
+    addresses_refused: int = 0
+    """Connections refused since there were as many from their address as there may be."""
+
+    too_large: int = 0
+    """Sockets ended because of a message that was too large."""
+
+    held_back: int = 0
+    """Messages behind which a socket had to wait, since it sent more than it may."""
+
+    flooded_closed: int = 0
+    """Sockets ended because they went on sending more than they may."""
+
+    channels_refused: int = 0
+    """Subscriptions refused since the socket was in as many channels as it may be in."""
+
+    members_refused: int = 0
+    """Subscriptions refused since the presence channel had as many members as it may have."""
+
+    whispers_refused: int = 0
+    """Client events that were not relayed."""
+
+    def note(self, problem: errors.ProtocolError) -> None:
+        """Count what a peer was refused, where that has a number of its own."""
+        if (name := _NAMES.get(type(problem))) is not None:
+            setattr(self, name, getattr(self, name) + 1)

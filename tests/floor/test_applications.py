@@ -44,6 +44,8 @@ EVERYTHING: dict[str, Any] = {
     "max_channel_name_length": 4,
     "max_event_channels_at_once": 5,
     "max_event_batch_size": 6,
+    "max_messages_per_second": 13,
+    "max_subscriptions_per_second": 14,
     "max_client_events_per_second": 7,
     "max_backend_events_per_second": 10,
     "max_read_requests_per_second": 11,
@@ -88,6 +90,7 @@ class TestOneEntry:
         [
             {"capacity": None},
             {"max_client_events_per_second": None},
+            {"max_messages_per_second": None, "max_subscriptions_per_second": None},
             {"allowed_origins": None},
             {"previous_secret": None},
             {"enable_client_events": True},

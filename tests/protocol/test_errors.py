@@ -30,6 +30,8 @@ REFUSALS = {
     errors.AuthorizeAnew: 4200,
     errors.TooManyUsers: 4200,
     errors.LoggedOut: 4100,
+    errors.SendsTooMuch: 4100,
+    errors.TooManyFromAddress: 4100,
     errors.PongTimeout: 4201,
 }
 
