@@ -84,6 +84,7 @@ class Counters:
 
     swept: int = 0
     """Entries of dead nodes that this one took out of the registry."""
+
     over_capacity: int = 0
     """Connections refused since their application held as many as it may."""
 

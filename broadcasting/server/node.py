@@ -80,7 +80,7 @@ class Node:
         self.users = Users(self)
         self.access = Access(self)
         self._per_application: dict[str, int] = {}
-        self._subscription = self.backplane.connect(self.receive)
+        self._subscription = self.backplane.connect(self.receive, self.rosters.doubt)
         self.interests = Interests(self._subscription)
         self._controlled: set[str] = set()
         """Applications whose control topic is joined."""

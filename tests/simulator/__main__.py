@@ -18,7 +18,8 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         # Sets would have another order each time, and with them what follows.
         os.execve(  # noqa: S606
-            sys.executable, [sys.executable, "-m", "tests.simulator", *sys.argv[1:]],
+            sys.executable,
+            [sys.executable, "-m", "tests.simulator", *sys.argv[1:]],
             {**os.environ, "PYTHONHASHSEED": "0"},
         )
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")

@@ -55,9 +55,7 @@ class Link:
         if self.is_up:
             self._back.carry(self._hand_in, receive, args, self.cuts, to=self.process)
 
-    def _arrive(
-        self, operation: Callable[[], Any], answer: asyncio.Future[Any], cuts: int
-    ) -> None:
+    def _arrive(self, operation: Callable[[], Any], answer: asyncio.Future[Any], cuts: int) -> None:
         if cuts != self.cuts:
             self._lose(answer)
             return

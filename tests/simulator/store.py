@@ -278,9 +278,7 @@ class Store:
                 del known.connections[socket_id]
                 yield Swept(app_id=app_id, socket_id=socket_id)
 
-    def _changed(
-        self, known: Application, channel: str, before: dict[str, Any]
-    ) -> tuple[int, int]:
+    def _changed(self, known: Application, channel: str, before: dict[str, Any]) -> tuple[int, int]:
         """Count a change; return the revision before it, and after it."""
         # Never lower than before, even if everything was forgotten in between.
         known.order = max(known.order + 1, int(self._clock() * 1_000_000))
