@@ -89,7 +89,10 @@ class Server:
 def spawn(
     command: list[str], env: Mapping[str, str], log: Path, close_fds: bool = True
 ) -> subprocess.Popen[bytes]:
-    """Start a process of the live site, its output going to ``log``."""
+    """Start a process of the live site, its output going to ``log``.
+
+    With a ``PYTHONPATH`` in ``env`` it is the site that is found there.
+    """
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": SETTINGS,
         "PYTHONPATH": str(ROOT),
@@ -99,7 +102,7 @@ def spawn(
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=_folder(env),
             env=environment,
             stdout=output,
             stderr=output,
@@ -225,10 +228,15 @@ def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[
     }
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=_folder(env),
         env=environment,
         capture_output=True,
         text=True,
         timeout=PATIENCE * 2,
         check=False,
     )
+
+
+def _folder(env: Mapping[str, str]) -> str:
+    # Python looks for modules where it runs, before it looks anywhere else.
+    return env["PYTHONPATH"].rpartition(os.pathsep)[2] if "PYTHONPATH" in env else os.fspath(ROOT)
