@@ -7,11 +7,11 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 
 from tests import live
-from tests.conformance.peer import Peer
+from tests.conformance.peer import Peer, dial
 from tests.conftest import Valkey
 from tests.processes.sites import dispatch
 
@@ -42,6 +42,21 @@ def refused(valkey: Valkey) -> Iterator[None]:
         yield
     finally:
         valkey.server.start()
+
+
+@contextlib.asynccontextmanager
+async def returning(server: live.Server) -> AsyncIterator[Peer]:
+    """A socket that tries until it is taken in, as all clients do: an outage may end just now."""
+    deadline = asyncio.get_running_loop().time() + RESUMED
+    while True:
+        async with dial(server) as peer:
+            greeting = await peer.receive()
+            if greeting["event"] == "pusher:connection_established":
+                peer.socket_id = json.loads(greeting["data"])["socket_id"]
+                yield peer
+                return
+        assert asyncio.get_running_loop().time() < deadline, greeting
+        await asyncio.sleep(0.1)  # nothing announces that the server tries again
 
 
 async def resumed(site: live.Server, peer: Peer, channel: str, first: int = 1_000) -> list[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import live
-from tests.conformance.peer import Peer, join
+from tests.conformance.peer import Peer
 from tests.conftest import Valkey
 from tests.liveapp.outcomes import DROPPED, KEPT, OUTCOMES
 from tests.processes.conftest import Env
@@ -30,7 +30,16 @@ from tests.processes.origins import (
     Task,
     play_in_view,
 )
-from tests.processes.outages import HELD, RESUMED, Outage, frozen, numbered, refused, resumed
+from tests.processes.outages import (
+    HELD,
+    RESUMED,
+    Outage,
+    frozen,
+    numbered,
+    refused,
+    resumed,
+    returning,
+)
 
 QUEUES = ("sync", "celery", "tasks")
 ERRORS = {
@@ -115,7 +124,7 @@ async def test_what_is_committed_arrives_from_everywhere_and_nothing_else(
     for number, context in enumerate(CONTEXTS):
         play = await asyncio.to_thread(places, kind, queue, context)
         await recovered(play, f"{channel}.before")
-        async with join(holder) as peer:
+        async with returning(holder) as peer:
             own = f"{channel}.{number}"
             await peer.subscribe(own)
             assert errors(await play(own, False)) == expected(context, None), context
@@ -139,7 +148,7 @@ async def test_with_a_dead_broker_nobody_is_held_and_failures_are_raised_or_resc
     """App 8: what is rolled back raises nothing, for nothing was to be sent."""
     cases = [(context, rescue) for context in CONTEXTS for rescue in (False, True)]
     plays = [await asyncio.to_thread(places, kind, queue, context) for context, _ in cases]
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         for play in plays:
             await recovered(play, f"{channel}.before")
@@ -175,7 +184,7 @@ async def test_so_it_is_for_each_alone(
 ):
     """The first to find out, in a process where nobody else tries."""
     play = await asyncio.to_thread(places, "uvicorn", queue, context)
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         await recovered(play, f"{channel}.before")
         with outage(fragile):
@@ -207,7 +216,7 @@ async def test_so_it_is_in_a_celery_task(
     env = apart | {"BROADCAST_QUEUE": queue}
     worker = functools.partial(live.working, env, "--concurrency", "1", supervised=True)
     with live.serving("wsgi", apart) as site, worker():
-        async with join(holder) as peer:
+        async with returning(holder) as peer:
             await peer.subscribe(channel)
             task = Task(tmp_path)
             await task.begin(site, channel, rescue)

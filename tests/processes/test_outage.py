@@ -13,10 +13,19 @@ from collections.abc import Callable
 import pytest
 
 from tests import live
-from tests.conformance.peer import dial, join
+from tests.conformance.peer import dial
 from tests.conftest import Valkey
 from tests.processes.conftest import Env
-from tests.processes.outages import AT_ONCE, HELD, Outage, frozen, numbered, refused, resumed
+from tests.processes.outages import (
+    AT_ONCE,
+    HELD,
+    Outage,
+    frozen,
+    numbered,
+    refused,
+    resumed,
+    returning,
+)
 from tests.processes.sites import Answer, dispatch, expect
 
 
@@ -38,7 +47,7 @@ async def test_requests_are_held_for_a_moment_and_delivery_resumes(
     if not rescue:
         error = {"sync": "BackplaneUnavailable", "celery": "QueueUnavailable"}[queue]
     site = await asyncio.to_thread(sites, queue, rescue)
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         for number, view in enumerate(("dispatch", "adispatch")):
             await dispatch(site, channel, number, view=view)
@@ -68,7 +77,7 @@ async def test_a_restart_that_nobody_saw_costs_no_event(
 ):
     """A connection of before it is dead, and the first who uses it finds out."""
     site = await asyncio.to_thread(sites, queue, False)
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         await resumed(site, peer, channel)
         with refused(fragile):
@@ -85,7 +94,7 @@ async def test_the_views_of_the_server_itself_are_held_no_longer(
     fragile: Valkey, holder: live.Server, channel: str
 ):
     """An async view runs on the loop of the sockets, which must go on."""
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         with frozen(fragile):
             first = asyncio.create_task(at_once(holder, channel, 4))
@@ -133,7 +142,7 @@ async def test_a_worker_tries_again_when_the_backplane_is_back(
         "BROADCAST_QUEUE": "celery",
     }
     with live.serving("wsgi", env) as site, live.working(env, "--concurrency", "1") as log:
-        async with join(holder) as peer:
+        async with returning(holder) as peer:
             await peer.subscribe(channel)
             with refused(fragile):
                 answer = await dispatch(site, channel, 1)
@@ -146,12 +155,12 @@ async def test_a_worker_tries_again_when_the_backplane_is_back(
 async def test_a_socket_that_cannot_join_is_closed_and_may_return(
     fragile: Valkey, holder: live.Server, channel: str
 ):
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         with refused(fragile):
             await peer.ask(channel)
             assert (await peer.expect("pusher:error"))["code"] == 4100
             assert (await peer.closed())[0] == 4100
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         await resumed(holder, peer, channel)
 
@@ -171,7 +180,7 @@ async def test_a_node_that_cannot_hear_its_application_takes_no_sockets(
 async def test_after_a_long_outage_delivery_resumes_as_quickly(
     outage: Outage, fragile: Valkey, holder: live.Server, channel: str
 ):
-    async with join(holder) as peer:
+    async with returning(holder) as peer:
         await peer.subscribe(channel)
         with outage(fragile):
             held = []
