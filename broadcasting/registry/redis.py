@@ -28,7 +28,8 @@ class RedisRegistry(RedisReads):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = read_options(options)
-        super().__init__(RedisClients(self.options.url, self.options.timeout), self.options.prefix)
+        clients = RedisClients(self.options.server, self.options.timeout)
+        super().__init__(clients, self.options.prefix)
         outage = Outage("registry", probe_seconds=self.options.retry_delay)
         self._calls = RedisCalls(self._clients, outage, self.options.timeout)
 

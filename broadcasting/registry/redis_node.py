@@ -37,7 +37,7 @@ class RedisNode(RedisReads, Enlisted):
 
     def __init__(self, options: RedisOptions) -> None:
         # Its own: whoever resigns lets its connections go.
-        clients = RedisClients(options.url, options.timeout)
+        clients = RedisClients(options.server, options.timeout)
         super().__init__(clients, options.prefix)
         self.heartbeat = options.heartbeat
         self.sweep_interval = options.sweep

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.conf import REDIS_BACKPLANES, get_settings
 from broadcasting.durations import TOO_LONG, is_some_seconds
-from broadcasting.redis_clients import URL_WANTED, is_url
+from broadcasting.redis_clients import SERVER_OPTIONS, RedisServer, server_of
 
 PLACE = "BROADCASTING['REGISTRY']['OPTIONS']"
 DEFAULT_PREFIX = "broadcasting"
@@ -20,7 +20,7 @@ DEFAULT_PREFIX = "broadcasting"
 class RedisOptions:
     """Durations in seconds."""
 
-    url: str
+    server: RedisServer
     prefix: str = DEFAULT_PREFIX
     timeout: float = 2.0
     """Wait for one answer of the store."""
@@ -36,7 +36,7 @@ class RedisOptions:
     """Between two looks for nodes that are dead."""
 
 
-SHARED = frozenset({"url", "prefix"})
+SHARED = SERVER_OPTIONS | {"prefix"}
 """Options that the backplane has as well."""
 
 DURATIONS = ("timeout", "retry_delay", "heartbeat", "lease", "sweep")
@@ -49,18 +49,15 @@ def read_options(options: Mapping[str, Any]) -> RedisOptions:
     Where they name no server it is that of the backplane.
     """
     backplane = get_settings().backplane
-    if "url" not in options and backplane.backend in REDIS_BACKPLANES:
-        options = {name: backplane.options[name] for name in SHARED & backplane.options.keys()} | {
-            **options
-        }
-    url = options.get("url")
-    if not is_url(url):
-        raise ImproperlyConfigured(f"{PLACE}['url'] {URL_WANTED}")
+    if not SERVER_OPTIONS & options.keys() and backplane.backend in REDIS_BACKPLANES:
+        shared = {name: backplane.options[name] for name in SHARED & backplane.options.keys()}
+        options = {**shared, **options}
+    server = server_of(options, PLACE)
     prefix = options.get("prefix", DEFAULT_PREFIX)
     if not isinstance(prefix, str) or not prefix or "{" in prefix or "}" in prefix:
         raise ImproperlyConfigured(f"{PLACE}['prefix'] must be text without braces")
     given = {name: _seconds(options, name) for name in DURATIONS if name in options}
-    found = RedisOptions(url=url, prefix=prefix, **given)
+    found = RedisOptions(server=server, prefix=prefix, **given)
     if found.lease <= 2 * found.heartbeat:
         raise ImproperlyConfigured(
             f"{PLACE}['lease'] ({found.lease:g} s) must be longer than two heartbeats"

@@ -364,14 +364,14 @@ class TestRegistryOfTheBackplane:
         with override_settings(BROADCASTING=self.given()):
             assert conf.get_settings().registry == conf.BackendSettings(backend="redis")
             options = read_options({"lease": 20})
-        assert (options.url, options.prefix) == (self.URL, "site")
+        assert (options.server.place, options.prefix) == ("Redis at localhost:6379/3", "site")
         assert (options.lease, options.retry_delay) == (20, 1)
 
     def test_it_may_be_another_one(self) -> None:
         with override_settings(BROADCASTING=self.given(REGISTRY={"BACKEND": "memory"})):
             assert conf.get_settings().registry.backend == "memory"
             other = "redis://localhost:6379/4"
-            assert read_options({"url": other}).url == other
+            assert read_options({"url": other}).server.place == "Redis at localhost:6379/4"
             assert read_options({"url": other}).prefix == "broadcasting"
 
     @pytest.mark.parametrize("backend", ["local", "channel_layer"])
