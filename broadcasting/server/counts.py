@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from broadcasting.protocol.application import Application
 
@@ -13,6 +14,14 @@ MANY = 100
 """Above so many connections the count is told once an interval (Pusher's rule)."""
 
 Tell = Callable[[Application, str, int, int], None]
+
+
+class Told(NamedTuple):
+    """A count that subscribers know."""
+
+    count: int
+    order: int
+    """See broadcasting.registry.Joined."""
 
 
 @dataclass(slots=True)
@@ -34,8 +43,11 @@ class Counts:
         self._interval = interval
         self._tell = tell
         self._pauses: dict[tuple[str, str], _Pause] = {}
-        self._orders: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], Told] = {}
         """What was told last on this node, of channels that other nodes tell of, too."""
+
+        self._doubts: dict[tuple[str, str], int] = {}
+        """The orders of what was told, and the registry knew otherwise at the last look."""
 
     def changed(self, application: Application, channel: str, count: int, order: int = 0) -> None:
         """Tell ``count`` now, or the last one of the interval when it ends."""
@@ -51,23 +63,49 @@ class Counts:
             timer = self._loop.call_later(self._interval, self._resume, topic)
             self._pauses[topic] = _Pause(application, count, count, order, timer)
 
-    def is_news(self, topic: tuple[str, str], order: int) -> bool:
+    def is_news(self, topic: tuple[str, str], count: int, order: int) -> bool:
         """Whether a count of this order is newer than what was told; it counts as told then."""
-        if order <= self._orders.get(topic, 0):
+        told = self._told.get(topic)
+        if told is not None and order <= told.order:
             return False
-        self._orders[topic] = order
+        self._told[topic] = Told(count, order)
+        return True
+
+    def newest(self, topic: tuple[str, str]) -> Told | None:
+        """Return what was told last, if other nodes tell of ``topic``, too."""
+        return self._told.get(topic)
+
+    def topics(self) -> tuple[tuple[str, str], ...]:
+        """Return the channels that other nodes tell of, too."""
+        return tuple(self._told)
+
+    def is_wrong(self, topic: tuple[str, str], count: int) -> bool:
+        """Whether ``count``, the registry's, has to be told: what other nodes told was lost.
+
+        Not at the first look: it may be on its way. It counts as told then.
+        """
+        told = self._told.get(topic)
+        if told is None or told.count == count:
+            self._doubts.pop(topic, None)
+            return False
+        if self._doubts.get(topic) != told.order:
+            self._doubts[topic] = told.order
+            return False
+        self._told[topic] = Told(count, told.order)
         return True
 
     def forget(self, topic: tuple[str, str]) -> None:
         """Nobody here hears of ``topic`` any more."""
-        self._orders.pop(topic, None)
+        self._told.pop(topic, None)
+        self._doubts.pop(topic, None)
 
     def close(self) -> None:
         """Tell nothing any more."""
         for pause in self._pauses.values():
             pause.timer.cancel()
         self._pauses.clear()
-        self._orders.clear()
+        self._told.clear()
+        self._doubts.clear()
 
     def _resume(self, topic: tuple[str, str]) -> None:
         pause = self._pauses.pop(topic)

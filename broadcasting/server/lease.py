@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from broadcasting.applications import get_applications
 from broadcasting.exceptions import RegistryUnavailable
+from broadcasting.protocol import messages
 from broadcasting.protocol.application import Application
 from broadcasting.registry import Enlisted, Swept
 from broadcasting.server.connection import Connection
+from broadcasting.server.frames import Frame
 
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
@@ -31,6 +33,9 @@ AT_ONCE = 200
 
 COMPARED = 500
 """Presence channels whose revisions are compared at one look."""
+
+COUNTED = 100
+"""Channels whose counts are compared at one look, one question for each."""
 
 MAX_OWED = 100_000
 """Departures that could not be written; with more, all sockets are entered anew instead."""
@@ -47,6 +52,7 @@ class LeaseKeeper:
         self._owed: deque[Debt] = deque()
         self._hurry = asyncio.Event()
         self._turn = 0
+        self._counts_turn = 0
         self._to_enter = False
         """Whether sockets have to be entered anew, and not all of them are."""
 
@@ -164,6 +170,7 @@ class LeaseKeeper:
                     self._undo(swept)
                 await self._state_departures(registry)
                 await self._compare(registry)
+                await self._compare_counts(registry)
             except RegistryUnavailable as problem:
                 self.problem = self.problem or str(problem)
             except Exception:
@@ -200,6 +207,18 @@ class LeaseKeeper:
             revisions = await registry.revisions(app_id, channels)
             for channel, revision in zip(channels, revisions, strict=True):
                 self._node.rosters.compare((app_id, channel), revision)
+
+    async def _compare_counts(self, registry: Enlisted) -> None:
+        node = self._node
+        topics = node.counts.topics()
+        begin = self._counts_turn if self._counts_turn < len(topics) else 0
+        some = topics[begin : begin + COUNTED]
+        self._counts_turn = begin + COUNTED
+        found = await asyncio.gather(*(registry.occupancy(*topic) for topic in some))
+        for topic, occupancy in zip(some, found, strict=True):
+            if node.counts.is_wrong(topic, occupancy.sockets):
+                frame = Frame(messages.subscription_count(topic[1], occupancy.sockets))
+                node.hub.send(topic, frame)
 
 
 def _application(app_id: str) -> Application | None:

@@ -302,7 +302,7 @@ class Node:
             self.hub.send(topic, Frame(messages.subscription_count(channel, count)))
 
     def _hear_count(self, topic: Topic, told: Count) -> None:
-        if self.hub.count(topic) and self.counts.is_news(topic, told.order):
+        if self.hub.count(topic) and self.counts.is_news(topic, told.count, told.order):
             self.hub.send(topic, Frame(messages.subscription_count(topic[1], told.count)))
 
 

@@ -83,6 +83,10 @@ class Subscriptions:
         connection.reply_text(messages.subscription_succeeded(channel))
         # Before anything else is waited for: the next one's count must come after it.
         self.count(application, channel, joined)
+        newest = node.counts.newest(topic)
+        if newest is not None and newest.order > joined.order:
+            # A later change was heard of earlier, when this one heard nothing yet.
+            connection.reply_text(messages.subscription_count(channel, newest.count))
         if is_cache(channel):
             await self._replay(connection, topic, node.replays.passed(topic))
 
