@@ -122,8 +122,10 @@ class Subscriptions:
         """Enter a socket that is in ``channel`` in a shared registry that has lost it."""
         node, protocol = self._node, connection.protocol
         topic = (protocol.application.id, channel)
-        # Not refused for a limit: it is in already, and nobody told it to go.
+        if channel not in protocol.subscriptions:  # it left while others were entered
+            return
         member = protocol.subscriptions[channel]
+        # Not refused for a limit: it is in already, and nobody told it to go.
         joined = await node.registry.join(*topic, connection.socket_id, member)
         self._announce(protocol.application, channel, member, joined)
         self.count(protocol.application, channel, joined)
