@@ -10,8 +10,8 @@ from typing import Any
 from broadcasting.exceptions import RegistryUnavailable
 from tests.simulator.loop import Line, Process, SimulatedLoop
 
-SLOWEST = 0.08
-"""Seconds that a question or an answer may be on its way."""
+SLOWEST = (0.0, 0.02, 0.08, 0.6)
+"""Seconds that a question or an answer may be on its way; of each connection another one."""
 
 PATIENCE = 1.0
 """Seconds until a question counts as lost."""
@@ -30,8 +30,8 @@ class Link:
         """How often it was cut: what was under way is lost then."""
 
         self._loop = loop
-        self._out = Line(loop, rng, SLOWEST)
-        self._back = Line(loop, rng, SLOWEST)
+        self._out = Line(loop, rng, rng.choice(SLOWEST))
+        self._back = Line(loop, rng, rng.choice(SLOWEST))
         self._problem = problem
 
     def cut(self) -> None:

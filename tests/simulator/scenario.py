@@ -14,6 +14,9 @@ from tests.simulator.world import Publisher, Server, World, simulated
 CHANNELS = ("presence-a", "presence-b", "private-a", "public")
 USERS = ("ada", "bob", "cyd", "dot", "eva")
 
+HARM = (0.0, 0.05, 0.12, 0.3)
+"""How much of what happens is harmful, in one run or another."""
+
 SECONDS = 25.0
 """Of trouble, about."""
 
@@ -65,11 +68,11 @@ class Scenario:
             world.publishers.append(Publisher(world, world.name("publisher")))
         for _ in range(rng.randint(2, 8)):
             self._come()
-        harmful = rng.random() < 0.8
+        harm = rng.choice(HARM)
         end = world.loop.time() + SECONDS
         while world.loop.time() < end:
             await asyncio.sleep(rng.random() ** 3 * 1.5)
-            if harmful and rng.random() < 0.12:
+            if rng.random() < harm:
                 self._harm()
             else:
                 self._live()
@@ -152,6 +155,7 @@ class Scenario:
             self._thaw,
             self._cut_registry,
             self._cut_backplane,
+            self._cut_off,
             self._mend,
             self._drain,
             self._flush,
@@ -206,6 +210,14 @@ class Scenario:
     def _cut_backplane(self) -> None:
         if server := self._server("cut backplane of"):
             self._world.backplane_links.of(server.process).cut()
+
+    def _cut_off(self) -> None:
+        links = self._rng.choice((self._world.registry_links, self._world.backplane_links))
+        what = "registry" if links is self._world.registry_links else "backplane"
+        self.deeds.add(f"cut {what} of")
+        self._world.tell(f"cut {what} of everybody")
+        for process in self._world.loop.processes:
+            links.of(process).cut()
 
     def _mend(self) -> None:
         self._world.tell("mend")
