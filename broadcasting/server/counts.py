@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from broadcasting.protocol.application import Application
 
@@ -16,7 +15,8 @@ MANY = 100
 Tell = Callable[[Application, str, int, int], None]
 
 
-class Told(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Told:
     """A count that subscribers know."""
 
     count: int

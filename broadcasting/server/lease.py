@@ -56,6 +56,7 @@ class LeaseKeeper:
         self._to_enter = False
         """Whether sockets have to be entered anew, and not all of them are."""
 
+        self._is_doubtful = False
         self.problem: str | None = None
         """Why the registry cannot be used, as the last attempt found; None: it can."""
 
@@ -72,6 +73,11 @@ class LeaseKeeper:
     def hurry(self) -> None:
         """Renew now: the lease seems to be lost."""
         self._hurry.set()
+
+    def doubt(self) -> None:
+        """What this node was told of others may be out of date: ask the registry, soon."""
+        self._is_doubtful = True
+        self._node.rosters.doubt()
 
     def owe(self, debt: Debt) -> None:
         """Do later what the registry could not be told now: that somebody is gone."""
@@ -171,6 +177,9 @@ class LeaseKeeper:
                 await self._state_departures(registry)
                 await self._compare(registry)
                 await self._compare_counts(registry)
+                if self._is_doubtful:
+                    self._is_doubtful = False
+                    await self._node.users.look_again()
             except RegistryUnavailable as problem:
                 self.problem = self.problem or str(problem)
             except Exception:
@@ -181,15 +190,15 @@ class LeaseKeeper:
         for one in swept:
             node.counters.swept += 1
             application = _application(one.app_id)
+            if application is None:
+                continue  # gone, and nobody listens any more
             if one.channel is None:
                 if one.user_id is not None and one.went_offline:
-                    node.users.tell_watchers(one.app_id, one.user_id, online=False)
+                    node.users.tell_watchers(application, one.user_id, online=False)
             elif one.left is not None:
-                topic = (one.app_id, one.channel)
                 if one.user_id is not None:
-                    node.rosters.left(topic, one.user_id, one.left)
-                if application is not None:
-                    node.subscriptions.count(application, one.channel, one.left)
+                    node.rosters.left((one.app_id, one.channel), one.user_id, one.left)
+                node.subscriptions.count(application, one.channel, one.left)
 
     async def _state_departures(self, registry: Enlisted) -> None:
         for app_id, departures in (await registry.departures()).items():

@@ -9,6 +9,7 @@ from broadcasting.backplanes import control
 from broadcasting.backplanes.control import Online
 from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol import messages
+from broadcasting.protocol.application import Application
 from broadcasting.protocol.errors import WatchlistTooLong
 from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.names import user_channel
@@ -49,9 +50,9 @@ class Users:
         came = await self._node.registry.sign_in(application.id, user.id, connection.socket_id)
         connection.reply_text(messages.signin_success(message.user_data))
         self._node.hub.join(own, connection)
+        if came:
+            self.tell_watchers(application, user.id, online=True)
         if application.enable_watchlist_events:
-            if came:
-                self.tell_watchers(application.id, user.id, online=True)
             await self._watch(connection, user)
 
     async def enter_anew(self, connection: Connection) -> None:
@@ -60,11 +61,11 @@ class Users:
         user = protocol.user
         if user is None:
             return
-        app_id, socket_id = protocol.application.id, connection.socket_id
-        if await self._node.registry.sign_in(app_id, user.id, socket_id):
-            self.tell_watchers(app_id, user.id, online=True)
+        application, socket_id = protocol.application, connection.socket_id
+        if await self._node.registry.sign_in(application.id, user.id, socket_id):
+            self.tell_watchers(application, user.id, online=True)
         if protocol.user is None:  # it went meanwhile
-            await self._sign_out(app_id, user.id, socket_id)
+            await self._sign_out(application, user.id, socket_id)
 
     async def sign_out(self, connection: Connection) -> None:
         """Forget whom ``connection`` belonged to."""
@@ -72,23 +73,33 @@ class Users:
         if user is None:
             return
         connection.protocol.user = None
-        app_id = connection.protocol.application.id
-        own = (app_id, user_channel(user.id))
+        application = connection.protocol.application
+        own = (application.id, user_channel(user.id))
         self._unwatch(connection, user)
         self._node.hub.leave(own, connection)
         self._node.interests.release(own)
         try:
-            await self._sign_out(app_id, user.id, connection.socket_id)
+            await self._sign_out(application, user.id, connection.socket_id)
         except RegistryUnavailable:
-            self._node.lease.owe(partial(self._sign_out, app_id, user.id, connection.socket_id))
+            late = partial(self._sign_out, application, user.id, connection.socket_id)
+            self._node.lease.owe(late)
 
-    def tell_watchers(self, app_id: str, user_id: str, *, online: bool) -> None:
+    async def look_again(self) -> None:
+        """Tell every watcher anew who is online, since what was said of it may have been lost."""
+        for connection in tuple(self._node.connections.values()):
+            user = connection.protocol.user
+            if user is not None and user.watchlist and not connection.closing:
+                await self._tell_watched(connection, user)
+
+    def tell_watchers(self, application: Application, user_id: str, *, online: bool) -> None:
         """Tell those who watch a user that he came online, or went; on every node."""
+        if not application.enable_watchlist_events:
+            return
+        told = Online(user_id=user_id, online=online)
         if self._node.is_shared:
-            told = Online(user_id=user_id, online=online)
-            self._node.post.send(control.envelope(app_id, told))
+            self._node.post.send(control.envelope(application.id, told))
         else:
-            self.hear(app_id, Online(user_id=user_id, online=online))
+            self.hear(application.id, told)
 
     def hear(self, app_id: str, told: Online) -> None:
         """Tell those of this node."""
@@ -99,9 +110,9 @@ class Users:
         come, gone = ([told.user_id], []) if told.online else ([], [told.user_id])
         self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
 
-    async def _sign_out(self, app_id: str, user_id: str, socket_id: str) -> None:
-        if await self._node.registry.sign_out(app_id, user_id, socket_id):
-            self.tell_watchers(app_id, user_id, online=False)
+    async def _sign_out(self, application: Application, user_id: str, socket_id: str) -> None:
+        if await self._node.registry.sign_out(application.id, user_id, socket_id):
+            self.tell_watchers(application, user_id, online=False)
 
     async def _watch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id
@@ -109,16 +120,20 @@ class Users:
         for user_id in watched:
             self._node.hub.join(_watching(app_id, user_id), connection)
         if watched:
-            online = await self._online(app_id, watched)
-            connection.reply_text(
-                messages.watchlist_events(
-                    online=[one for one in watched if one in online],
-                    offline=[one for one in watched if one not in online],
-                )
-            )
+            await self._tell_watched(connection, user)
         if user.watchlist_was_cut:
             problem = WatchlistTooLong(f"Only the first {MAX_WATCHLIST} users are watched")
             connection.reply_text(messages.error(problem))
+
+    async def _tell_watched(self, connection: Connection, user: User) -> None:
+        online = await self._online(connection.protocol.application.id, user.watchlist)
+        if connection.protocol.user is user:
+            connection.reply_text(
+                messages.watchlist_events(
+                    online=[one for one in user.watchlist if one in online],
+                    offline=[one for one in user.watchlist if one not in online],
+                )
+            )
 
     async def _online(self, app_id: str, watched: tuple[str, ...]) -> frozenset[str]:
         """Return who is online, asked again if that changed while a registry took its time."""
