@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from broadcasting.backplanes import BaseBackplane, Envelope
-from broadcasting.backplanes.base import Receiver, Subscription
+from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
+from broadcasting.exceptions import BackplaneUnavailable
 from tests.simulator.links import Links
 from tests.simulator.loop import Process, current
 
@@ -32,15 +33,16 @@ class Broker(BaseBackplane):
     async def apublish(self, envelope: Envelope) -> None:
         await self.ask(lambda: self._spread(envelope))
 
-    def connect(self, receive: Receiver) -> End:
-        end = self._nodes[current()] = End(self, current(), receive)
+    def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> End:
+        end = self._nodes[current()] = End(self, current(), receive, on_gap)
         return end
 
     def mend(self, process: Process) -> None:
         """Let the node of ``process`` be back on the topics that it had joined."""
         self._links.of(process).mend()
-        if (node := self._nodes.get(process)) is not None:
-            node.return_()
+        node = self._nodes.get(process)
+        if node is not None and node.on_gap is not None:
+            self._links.of(process).deliver(node.on_gap)
 
     def has_missed(self, envelope_id: str, process: Process) -> bool:
         """Whether an envelope was lost on its way to a node; asked when all is quiet."""
@@ -71,10 +73,13 @@ class Broker(BaseBackplane):
 class End(Subscription):
     """One node's end."""
 
-    def __init__(self, broker: Broker, process: Process, receive: Receiver) -> None:
+    def __init__(
+        self, broker: Broker, process: Process, receive: Receiver, on_gap: GapEnded | None
+    ) -> None:
         self.topics: set[Topic] = set()
         self.process = process
         self.receive = receive
+        self.on_gap = on_gap
         self._broker = broker
 
     async def join(self, app_id: str, channel: str) -> None:
@@ -85,6 +90,3 @@ class End(Subscription):
 
     async def close(self) -> None:
         self._broker.forget(self.process)
-
-    def return_(self) -> None:
-        """Hear again, after a gap."""
