@@ -71,7 +71,7 @@ class SharedRegistry(BaseRegistry):
         raise RegistryUnavailable("Only nodes enter sockets")
 
     async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
-        return await self.ask(lambda: self.store.leave(app_id, channel, socket_id))
+        raise RegistryUnavailable("Only nodes take sockets out")
 
     async def members(self, app_id: str, channel: str) -> Mapping[str, Any]:
         return await self.ask(lambda: self.store.members(app_id, channel))
@@ -89,7 +89,7 @@ class SharedRegistry(BaseRegistry):
         raise RegistryUnavailable("Only nodes enter sockets")
 
     async def disconnect(self, app_id: str, socket_id: str) -> None:
-        await self.ask(lambda: self.store.disconnect(app_id, socket_id))
+        raise RegistryUnavailable("Only nodes take sockets out")
 
     async def connections(self, app_id: str) -> int:
         return await self.ask(lambda: len(self.store.of(app_id).connections))
@@ -98,7 +98,7 @@ class SharedRegistry(BaseRegistry):
         raise RegistryUnavailable("Only nodes enter sockets")
 
     async def sign_out(self, app_id: str, user_id: str, socket_id: str) -> bool:
-        return await self.ask(lambda: self.store.sign_out(app_id, user_id, socket_id))
+        raise RegistryUnavailable("Only nodes take sockets out")
 
     async def online(self, app_id: str, user_ids: Iterable[str]) -> frozenset[str]:
         asked = tuple(user_ids)
@@ -165,6 +165,18 @@ class Enlistment(SharedRegistry, Enlisted):
         return await self.ask(
             lambda: self.store.join(node(), app_id, channel, socket_id, member, max_members)
         )
+
+    async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
+        node = self.id
+        return await self.ask(lambda: self.store.leave(node, app_id, channel, socket_id))
+
+    async def disconnect(self, app_id: str, socket_id: str) -> None:
+        node = self.id
+        await self.ask(lambda: self.store.disconnect(node, app_id, socket_id))
+
+    async def sign_out(self, app_id: str, user_id: str, socket_id: str) -> bool:
+        node = self.id
+        return await self.ask(lambda: self.store.sign_out(node, app_id, user_id, socket_id))
 
     async def connect(self, app_id: str, socket_id: str, capacity: int | None = None) -> None:
         node = self._node()

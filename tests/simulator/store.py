@@ -63,7 +63,10 @@ class Store:
         self._grace = grace
         self.applications: dict[str, Application] = {}
         self.leases: dict[str, float] = {}
-        """Node id to when it counts as dead."""
+        """Node id to when it may count as dead. Whoever is not in it is."""
+
+        self._looked: float | None = None
+        """When somebody looked for dead nodes last."""
 
         self.decided: Counter[tuple[str, str, str | None]] = Counter()
         """How often what occurred by the store's own word: name, channel, user id."""
@@ -72,6 +75,7 @@ class Store:
         """Forget everything."""
         self.applications.clear()
         self.leases.clear()
+        self._looked = None
 
     def of(self, app_id: str) -> Application:
         """Return what is known of an application."""
@@ -83,8 +87,8 @@ class Store:
     # -- nodes ------------------------------------------------------------------------------
 
     def is_alive(self, node: str) -> bool:
-        """Whether its lease runs."""
-        return self.leases.get(node, 0.0) > self._clock()
+        """Whether nobody took note that its lease is over."""
+        return node in self.leases
 
     def renew(self, node: str) -> None:
         """Let the lease of ``node`` run anew."""
@@ -145,10 +149,10 @@ class Store:
             user_returned=user_returned,
         )
 
-    def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
+    def leave(self, node: str, app_id: str, channel: str, socket_id: str) -> Left:
         known = self.of(app_id)
         entries = known.channels.get(channel, {})
-        if socket_id not in entries:
+        if socket_id not in entries or entries[socket_id].node != node or not self.is_alive(node):
             revision = known.revisions.get(channel, 0)
             return Left(
                 last_socket=False,
@@ -157,27 +161,7 @@ class Store:
                 revision=revision,
                 previous=revision,
             )
-        before = _shown(entries.values())
-        member = entries.pop(socket_id).member
-        previous, revision = self._changed(known, channel, before)
-        after = _shown(entries.values())
-        last_of_user = member is not None and member.user_id not in after
-        sure = self._clock() + self._grace
-        if member is not None and last_of_user:
-            known.leaving[channel, member.user_id] = sure
-        if not entries:
-            known.leaving[channel, None] = sure
-            del known.channels[channel]
-            known.revisions.pop(channel, None)
-        return Left(
-            last_socket=not entries,
-            last_of_user=last_of_user,
-            count=len(entries),
-            order=known.order,
-            revision=revision,
-            previous=previous,
-            shown=None if member is None else after.get(member.user_id),
-        )
+        return self._take_out(known, channel, socket_id)
 
     def roster(self, app_id: str, channel: str) -> Roster:
         known = self.of(app_id)
@@ -207,8 +191,10 @@ class Store:
             raise OverCapacity
         connections[socket_id] = node
 
-    def disconnect(self, app_id: str, socket_id: str) -> None:
-        self.of(app_id).connections.pop(socket_id, None)
+    def disconnect(self, node: str, app_id: str, socket_id: str) -> None:
+        connections = self.of(app_id).connections
+        if connections.get(socket_id) == node and self.is_alive(node):
+            del connections[socket_id]
 
     def sign_in(self, node: str, app_id: str, user_id: str, socket_id: str) -> bool:
         self.check(node)
@@ -217,10 +203,13 @@ class Store:
         sockets[socket_id] = node
         return was_offline
 
-    def sign_out(self, app_id: str, user_id: str, socket_id: str) -> bool:
+    def sign_out(self, node: str, app_id: str, user_id: str, socket_id: str) -> bool:
         users = self.of(app_id).signed_in
-        if socket_id not in users.get(user_id, {}):
+        if users.get(user_id, {}).get(socket_id) != node or not self.is_alive(node):
             return False
+        return self._sign_out(users, user_id, socket_id)
+
+    def _sign_out(self, users: dict[str, dict[str, str]], user_id: str, socket_id: str) -> bool:
         del users[user_id][socket_id]
         if users[user_id]:
             return False
@@ -233,13 +222,14 @@ class Store:
     # -- what dead nodes left ---------------------------------------------------------------
 
     def sweep(self) -> Sequence[Swept]:
+        self.look_for_dead()
         swept: list[Swept] = []
         for app_id, known in self.applications.items():
             for one in self._left_behind(app_id, known):
                 swept.append(one)
                 if len(swept) == SWEPT_AT_ONCE:
-                    return swept
-        return swept
+                    return tuple(swept)
+        return tuple(swept)
 
     def departures(self) -> dict[str, Sequence[Departure]]:
         found: dict[str, Sequence[Departure]] = {}
@@ -262,7 +252,7 @@ class Store:
                         socket_id=socket_id,
                         channel=channel,
                         user_id=None if entry.member is None else entry.member.user_id,
-                        left=self.leave(app_id, channel, socket_id),
+                        left=self._take_out(known, channel, socket_id),
                     )
         for user_id, sockets in tuple(known.signed_in.items()):
             for socket_id, node in tuple(sockets.items()):
@@ -271,12 +261,48 @@ class Store:
                         app_id=app_id,
                         socket_id=socket_id,
                         user_id=user_id,
-                        went_offline=self.sign_out(app_id, user_id, socket_id),
+                        went_offline=self._sign_out(known.signed_in, user_id, socket_id),
                     )
         for socket_id, node in tuple(known.connections.items()):
             if not self.is_alive(node):
                 del known.connections[socket_id]
                 yield Swept(app_id=app_id, socket_id=socket_id)
+
+    def _take_out(self, known: Application, channel: str, socket_id: str) -> Left:
+        entries = known.channels[channel]
+        before = _shown(entries.values())
+        member = entries.pop(socket_id).member
+        previous, revision = self._changed(known, channel, before)
+        after = _shown(entries.values())
+        last_of_user = member is not None and member.user_id not in after
+        sure = self._clock() + self._grace
+        if member is not None and last_of_user:
+            known.leaving[channel, member.user_id] = sure
+        if not entries:
+            known.leaving[channel, None] = sure
+            del known.channels[channel]
+            known.revisions.pop(channel, None)
+        return Left(
+            last_socket=not entries,
+            last_of_user=last_of_user,
+            count=len(entries),
+            order=known.order,
+            revision=revision,
+            previous=previous,
+            shown=None if member is None else after.get(member.user_id),
+        )
+
+    def look_for_dead(self) -> None:
+        """Take note of the dead; not if nobody looked for long: then nobody could renew either."""
+        now, looked = self._clock(), self._looked
+        self._looked = now
+        for node, due in tuple(self.leases.items()):
+            if due > now:
+                continue
+            if looked is None or now - looked > self._lease / 2:
+                self.leases[node] = now + self._lease
+            else:
+                del self.leases[node]
 
     def _changed(self, known: Application, channel: str, before: dict[str, Any]) -> tuple[int, int]:
         """Count a change; return the revision before it, and after it."""
