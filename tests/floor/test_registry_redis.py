@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.registry import Enlisted
 from broadcasting.registry.redis import RedisRegistry
 from broadcasting.registry.redis_node import RedisNode
@@ -72,7 +74,8 @@ class RedisStore(SharedStore):
 
     async def close(self) -> None:
         for node in self.nodes:
-            await node.resign()
+            with contextlib.suppress(RegistryUnavailable):
+                await node.resign()
 
 
 @pytest.fixture
