@@ -26,6 +26,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     position: str | None = None
     """Kept for a history to come; None today."""
 
+    sites: tuple[str, ...] = ()
+    """Names of the site that published it, where others may use the same topics."""
+
     v: int = VERSION
 
 

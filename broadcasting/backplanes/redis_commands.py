@@ -9,24 +9,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
+
+from broadcasting.redis_clients import RedisServer
 
 
 class RedisCommands:
     """Sends one command at a time, from any thread. ``timeout``: seconds for each step of it."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        # Only makes the connections. Whatever fails is told at once; a second try would take a
-        # second timeout.
-        self._factory = ConnectionPool.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
+    def __init__(self, server: RedisServer, timeout: float) -> None:
+        # Only makes the connections.
+        self._client = server.client(timeout)
+        self._factory: Any = self._client.connection_pool
         # By process: a child of a fork must not talk on its parent's connections.
         self._idle: dict[int, list[Any]] = {}
 

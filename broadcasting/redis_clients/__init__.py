@@ -9,7 +9,7 @@ finds the shard of a command by its keys: those of a script belong into one slot
 
 from __future__ import annotations
 
-from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients
+from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients, close_client
 from broadcasting.redis_clients.server import (
     SERVER_OPTIONS,
     URL_WANTED,
@@ -24,6 +24,7 @@ __all__ = [
     "URL_WANTED",
     "RedisClients",
     "RedisServer",
+    "close_client",
     "is_url",
     "server_of",
 ]

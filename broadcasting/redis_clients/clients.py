@@ -84,7 +84,7 @@ class RedisClients:
         finally:
             lent.users -= 1
             if lent.closing and not lent.users:
-                await _close(lent.client)
+                await close_client(lent.client)
 
     def close(self) -> None:
         """Let the sync connections go; the next use opens new ones."""
@@ -100,7 +100,7 @@ class RedisClients:
         if lent.finalizer is not None:
             lent.finalizer.detach()
         if not lent.users:
-            await _close(lent.client)
+            await close_client(lent.client)
 
     async def aclose_in_background(self) -> None:
         """Let those of the background loop go, from any other loop."""
@@ -120,7 +120,8 @@ class RedisClients:
         return lent
 
 
-async def _close(client: Any) -> None:
+async def close_client(client: Any) -> None:
+    """Let the connections of an async client go, and those to its Sentinels."""
     await client.aclose()
     # Those that the Sentinels are asked over are not the client's.
     asked = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
@@ -129,4 +130,4 @@ async def _close(client: Any) -> None:
 
 
 def _close_in_background(client: AsyncRedis) -> None:
-    background.submit(_close(client))
+    background.submit(close_client(client))

@@ -33,7 +33,7 @@ class TestRedis(RemoteContract):
 
     async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
         topic = backplane.topic(app_id, channel)
-        await asyncio.to_thread(Redis.from_url(backplane.url).publish, topic, text)
+        await asyncio.to_thread(Redis.from_url(self.url).publish, topic, text)
 
     async def test_sites_with_prefixes_of_their_own_never_meet(self):
         mine, theirs, inbox = await self.make(), await self.make(prefix="other"), Inbox()
@@ -131,7 +131,7 @@ async def test_subscriptions_survive_a_lost_connection_and_the_gap_is_counted(ow
     for number in range(3):
         await node.join("app", f"c{number}")
     await asyncio.to_thread(
-        Redis.from_url(backplane.url).execute_command, "CLIENT", "KILL", "TYPE", "pubsub"
+        Redis.from_url(own_valkey.url).execute_command, "CLIENT", "KILL", "TYPE", "pubsub"
     )
     # Joins wait for the new connection.
     await node.join(ENVELOPE.app_id, ENVELOPE.channel)

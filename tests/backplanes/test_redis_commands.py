@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from broadcasting.backplanes.redis_commands import RedisCommands
+from broadcasting.redis_clients import server_of
 from tests.conftest import Valkey
 
 SECONDS = 5.0
@@ -17,7 +18,7 @@ SECONDS = 5.0
 
 @pytest.fixture
 def commands(valkey: Valkey) -> Iterator[RedisCommands]:
-    made = RedisCommands(valkey.url, SECONDS)
+    made = RedisCommands(server_of({"url": valkey.url}, ""), SECONDS)
     yield made
     made.close()
 
@@ -46,7 +47,7 @@ def test_a_refusal_is_raised_and_the_next_command_runs(commands: RedisCommands) 
 
 
 def test_no_server_is_an_error(tmp_path: Path) -> None:
-    commands = RedisCommands(f"unix://{tmp_path}/nobody", SECONDS)
+    commands = RedisCommands(server_of({"url": f"unix://{tmp_path}/nobody"}, ""), SECONDS)
     for _ in range(2):
         with pytest.raises((RedisError, OSError)):
             commands.run("PING")
