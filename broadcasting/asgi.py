@@ -22,6 +22,8 @@ from broadcasting import client_events, occurrences, signals
 from broadcasting.api import Api
 from broadcasting.api.responses import respond
 from broadcasting.conf import get_settings
+from broadcasting.queues import get_queue
+from broadcasting.queues.outbox import OutboxQueue, beside
 from broadcasting.server.node import get_node, start_node
 from broadcasting.typing import AsgiApplication, Receive, Scope, Send
 from broadcasting.webhooks.office import office
@@ -126,15 +128,25 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             start_node().hear_all()
+            _start_relay()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             node = get_node()
+            await asyncio.to_thread(beside.stop, get_settings().publish_timeout)
             await node.stop()
             await node.settled(get_settings().publish_timeout)
             node.finish()
             await _let_observers_finish()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _start_relay() -> None:
+    # Another queue's library need not be there: sockets alone use none.
+    if get_settings().queue.options.get("relay"):
+        queue = get_queue()
+        if isinstance(queue, OutboxQueue) and queue.relays_here:
+            beside.start(queue)
 
 
 async def _let_observers_finish() -> None:

@@ -1,4 +1,4 @@
-"""What is kept in the database: the deliveries of webhooks, and whether they arrived."""
+"""What is kept in the database: webhook deliveries, and what the outbox has yet to hand on."""
 
 from __future__ import annotations
 
@@ -60,3 +60,59 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.names} ({self.uuid})"
+
+
+class OutboxEntry(models.Model):
+    """One job that was recorded with the data it tells of, and is not handed on yet.
+
+    It is deleted once it is; one that was given up is parked, and stays.
+    """
+
+    number = models.BigAutoField(_("number"), primary_key=True)
+    """The order in which entries that share a line leave. Gaps mean nothing."""
+
+    job = models.CharField(_("job"), max_length=100)
+    label = models.CharField(_("label"), max_length=300, blank=True)
+    """What people know it by: the event class, usually."""
+
+    lines = models.TextField(_("lines"), blank=True)
+    """What it stands in line for, such as channels, a line each; see ``JobOptions.order``."""
+
+    body = models.TextField(_("body"))
+    """Payload and options, as versioned JSON."""
+
+    due_at = models.DateTimeField(_("due"), editable=False)
+    """Before then no relay takes it: a delay, or the wait for another attempt."""
+
+    expires_at = models.DateTimeField(_("expires"), editable=False)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    """Those that failed."""
+
+    last_error = models.TextField(_("last error"), blank=True)
+    claimed_by = models.CharField(max_length=32, blank=True, editable=False)
+    """Which relay has it, a name that it made up."""
+
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    """When another relay may take it, since that one must have died."""
+
+    parked_at = models.DateTimeField(_("parked"), null=True, blank=True, db_index=True)
+    """When it was given up; None: it is still on its way."""
+
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("outbox entry")
+        verbose_name_plural = _("outbox entries")
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.label or self.job}"
+
+
+class OutboxTurn(models.Model):
+    """The one row that a relay locks while it looks for entries: one relay looks at a time."""
+
+    turns = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.turns)

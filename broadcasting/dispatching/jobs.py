@@ -6,7 +6,7 @@ middleware then stands around it once, and its lock is kept until the last one h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broadcasting.broadcasters import BaseBroadcaster
 from broadcasting.broadcasts import (
@@ -22,7 +22,7 @@ from broadcasting.broadcasts import (
 from broadcasting.dispatching.outgoing import Batch, has_middleware
 from broadcasting.dispatching.packing import JOB as RENDER_JOB
 from broadcasting.dispatching.packing import Packed
-from broadcasting.queues import get_queue
+from broadcasting.queues import JobOptions, get_queue
 from broadcasting.queues.base import Payload
 
 
@@ -60,6 +60,14 @@ class Job:
         """The alias of its broadcaster, or their aliases."""
         return ", ".join([broadcast.broadcaster for broadcast in self.broadcasts])
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The lines that it stands in: its channels; its class, as long as these are unknown."""
+        if self.packed is not None:
+            return (f"event {self.packed.label}",)
+        lines = [f"{each.broadcaster} {name}" for each in self.broadcasts for name in each.channels]
+        return tuple(dict.fromkeys(lines))
+
     def do(self) -> None:
         """Send what it is about from here. Raises PublishError; NotAllSent, if it is several."""
         if len(self.broadcasts) == 1:
@@ -73,6 +81,11 @@ class Job:
             await adeliver(self.broadcasts[0], self.through)
         else:
             await adeliver_all(self.broadcasts)
+
+
+def in_line(job: Job, options: JobOptions) -> JobOptions:
+    """Return ``options`` with the lines that ``job`` stands in, where the queue keeps them."""
+    return replace(options, order=job.order) if get_queue().keeps_order else options
 
 
 def jobs_of(batch: Batch) -> list[Job]:

@@ -49,6 +49,9 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys = ()
     """The primary keys of its rows when it began to wait for its commit."""
 
+    transaction: str | None = None
+    """Alias of the database in whose open transaction its jobs are recorded; None: in none."""
+
     def __repr__(self) -> str:
         """Show what it is, never what it holds: it ends up in logs and tracebacks."""
         return f"<Outgoing {self.id} {self.label}>"
@@ -123,6 +126,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
             delay=options.delay,
             timeout=options.timeout,
             label=self.outgoing.label,
+            using=self.outgoing.transaction,
+            after_commit=options.after_commit,
         )
 
 

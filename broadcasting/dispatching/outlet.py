@@ -14,15 +14,24 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from msgspec.structs import replace
 
 from broadcasting.backplanes.background import background
 from broadcasting.dispatching import bridge
 from broadcasting.dispatching.afterwards import tell_skipped
 from broadcasting.dispatching.failures import report
 from broadcasting.dispatching.models import as_they_were, has_unsaved
+from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.outgoing import Batch, Outgoing
 from broadcasting.dispatching.publisher import publisher
-from broadcasting.dispatching.pushing import apush_each, check_delay, push_each, settle, tell
+from broadcasting.dispatching.pushing import (
+    apush_each,
+    check_delay,
+    push_each,
+    settle,
+    settle_each,
+    tell,
+)
 from broadcasting.dispatching.rendering import pack, render
 from broadcasting.dispatching.timer import timer
 from broadcasting.dispatching.together import current_block, wait_for_commit
@@ -88,7 +97,27 @@ class RealOutlet(Outlet):
         return render(outgoing) if here else pack(outgoing)
 
     def wait(self, outgoing: Outgoing, connection: BaseDatabaseWrapper) -> None:
-        wait_for_commit(partial(self.complete, outgoing), connection)
+        if _is_recorded(outgoing):
+            self._record(replace(outgoing, transaction=connection.alias))
+        else:
+            wait_for_commit(partial(self.complete, outgoing), connection)
+
+    def _record(self, outgoing: Outgoing) -> None:
+        """Leave the jobs of an event in the transaction that is open, to be relayed if it commits.
+
+        Raises what push() does whatever RESCUE says: data without its event is what must not be.
+        """
+        batch = self.prepare(outgoing)
+        if batch is None:
+            return
+        errors = push_each(batch)
+        tell(batch, [*batch.refused, *errors])
+        settle_each(
+            [
+                *[(refused, outgoing.rescue) for refused in batch.refused],
+                *[(error, False) for error in errors],
+            ]
+        )
 
     def hand_on(self, batch: Batch) -> None:
         together, rescue = current_block(), batch.outgoing.rescue
@@ -114,6 +143,15 @@ class RealOutlet(Outlet):
         if errors:
             await sync_to_async(tell, thread_sensitive=True)(batch, errors)
             settle(errors, rescue=batch.outgoing.rescue)
+
+
+def _is_recorded(outgoing: Outgoing) -> bool:
+    """Whether its jobs are kept by the transaction that it would otherwise wait for."""
+    options = outgoing.options
+    if not get_queue().uses_database or options.now or outgoing.built:
+        return False
+    # A cache holds the locks and turns of these, and knows nothing of a rollback.
+    return not options.unique and not is_paced(options)
 
 
 def _background(batch: Batch) -> None:

@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from asgiref.sync import sync_to_async
+
 from broadcasting.broadcasts import Failure, failures_of
 from broadcasting.dispatching.afterwards import tell_failure, tell_skipped
 from broadcasting.dispatching.bursts import LATEST_JOB, Turn, take_turn
 from broadcasting.dispatching.failures import report
-from broadcasting.dispatching.jobs import Job, is_locked, jobs_of
+from broadcasting.dispatching.jobs import Job, in_line, is_locked, jobs_of
 from broadcasting.dispatching.locks import AT_WORK, LOCKED_JOB, Locked, acquire
 from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.outgoing import Batch, Outgoing, has_middleware
@@ -58,11 +60,14 @@ async def apush_one(batch: Batch, job: Job) -> None:
         await job.ado()
     elif is_paced(options) or has_middleware(batch.outgoing) or is_locked(batch):
         # Caches and locks are sync; queues that leave block for a moment at most.
-        await asyncio.to_thread(push_one, batch, job)
+        if get_queue().uses_database:
+            await sync_to_async(push_one, thread_sensitive=True)(batch, job)
+        else:
+            await asyncio.to_thread(push_one, batch, job)
     elif options.now or get_queue().runs_at_once:
         await job.ado()
     else:
-        await get_queue().apush(job.name, job.payload, batch.job_options)
+        await get_queue().apush(job.name, job.payload, in_line(job, batch.job_options))
 
 
 def push_one(batch: Batch, job: Job) -> None:
@@ -87,7 +92,8 @@ def _push_in_turn(batch: Batch, job: Job) -> None:
         if has_middleware(outgoing):
             name, payload = MIDDLEWARE_JOB, {"job": name, "payload": payload}
         waiting = {"turn": turn.to_payload(), "job": name, "payload": payload}
-        queue.push(LATEST_JOB, waiting, replace(batch.job_options, delay=turn.delay))
+        options = replace(batch.job_options, delay=turn.delay)
+        queue.push(LATEST_JOB, waiting, in_line(job, options))
     else:
         late = partial(_push_late, batch, job, turn)
         superseded = partial(tell_skipped, outgoing.label, outgoing.id, SUPERSEDED)
@@ -135,7 +141,7 @@ def _push_to_worker(batch: Batch, job: Job) -> None:
         return
     try:
         locked = Locked(lock=lock, job=name, payload=payload, unique=options.unique)
-        get_queue().push(LOCKED_JOB, locked.to_payload(), batch.job_options)
+        get_queue().push(LOCKED_JOB, locked.to_payload(), in_line(job, batch.job_options))
     except BaseException:
         lock.release()
         raise

@@ -21,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from broadcasting.backplanes.background import background
 from broadcasting.broadcasts import Broadcast, Failure, failures_of
 from broadcasting.dispatching import bridge
-from broadcasting.dispatching.jobs import Job, is_one, jobs_here, jobs_of
+from broadcasting.dispatching.jobs import Job, in_line, is_one, jobs_here, jobs_of
 from broadcasting.dispatching.options import is_paced
 from broadcasting.dispatching.outgoing import Batch
 from broadcasting.dispatching.publisher import publisher
@@ -195,7 +195,7 @@ def _push(held: Sequence[Batch]) -> list[tuple[Batch, Failure]]:
             if group[0][0].outgoing.options.now or get_queue().runs_at_once:
                 job.do()
             else:
-                get_queue().push(job.name, job.payload, _options(group))
+                get_queue().push(job.name, job.payload, in_line(job, _options(group)))
         except Exception as error:
             failures += _owned(group, error)
     for batch, job in _singles(held):
@@ -214,7 +214,7 @@ async def _apush(held: Sequence[Batch]) -> list[tuple[Batch, Failure]]:
             if group[0][0].outgoing.options.now or get_queue().runs_at_once:
                 await job.ado()
             else:
-                await get_queue().apush(job.name, job.payload, _options(group))
+                await get_queue().apush(job.name, job.payload, in_line(job, _options(group)))
         except Exception as error:
             failures += _owned(group, error)
     for batch, job in _singles(held):

@@ -1,4 +1,4 @@
-"""Where jobs wait: ``sync`` (not at all), ``celery`` or ``tasks`` (Django's tasks)."""
+"""Where jobs wait: ``sync`` (not at all), ``celery``, ``tasks`` (Django's) or ``outbox``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ SHORT_NAMES = {
     "sync": "broadcasting.queues.sync.SyncQueue",
     "celery": "broadcasting.queues.celery.CeleryQueue",
     "tasks": "broadcasting.queues.tasks.TasksQueue",
+    "outbox": "broadcasting.queues.outbox.OutboxQueue",
 }
 
 get_queue = OneBackend[BaseQueue]("['QUEUE']", SHORT_NAMES, lambda settings: settings.queue)
@@ -35,5 +36,6 @@ def check_can_wait(name: str) -> None:
     if not get_queue().supports_delay:
         raise ImproperlyConfigured(
             f"{name}: a delay needs a queue that can wait; BROADCASTING['QUEUE'] is"
-            f" {get_settings().queue.backend!r}. Use 'celery', or 'tasks' with a backend that can."
+            f" {get_settings().queue.backend!r}. Use 'celery', 'outbox', or 'tasks' with a backend"
+            " that can."
         )

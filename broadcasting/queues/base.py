@@ -54,6 +54,16 @@ class JobOptions:
     label: str = ""
     """What monitors and logs call the job; never its payload."""
 
+    order: tuple[str, ...] = ()
+    """Names of lines, such as channels, in none of which it may overtake; empty: it may always.
+    Said only to a queue that ``keeps_order``."""
+
+    using: str | None = None
+    """Alias of the database in whose open transaction it was decided on; None: in none."""
+
+    after_commit: bool = True
+    """Whether it may wait for the commit of whatever transaction is open."""
+
 
 class BaseQueue(ABC):
     """Run jobs later, here or in another process.
@@ -76,6 +86,15 @@ class BaseQueue(ABC):
 
     supports_delay: bool = False
     """Whether jobs may be due later."""
+
+    keeps_order: ClassVar[bool] = False
+    """Whether jobs that share a line (see ``JobOptions.order``) are run one after the other."""
+
+    uses_database: ClassVar[bool] = False
+    """Whether push() writes to the database of the project, in the transaction that is open."""
+
+    runs_beside_sockets: bool = False
+    """Whether jobs may run in the process that holds the sockets, though it leaves others."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
