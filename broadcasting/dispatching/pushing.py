@@ -131,7 +131,7 @@ def _push_to_worker(batch: Batch, job: Job) -> None:
     if has_middleware(outgoing):
         name, payload = MIDDLEWARE_JOB, {"job": name, "payload": payload}
     if not is_locked(batch):
-        get_queue().push(name, payload, batch.job_options)
+        get_queue().push(name, payload, in_line(job, batch.job_options))
         return
     options = outgoing.options
     seconds = _kept_for(batch)
