@@ -20,7 +20,7 @@ from broadcasting.backplanes.control import Members
 from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.roster import Roster
-from broadcasting.registry import Joined, Left
+from broadcasting.registry import Enlisted, Joined, Left
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
 
@@ -36,7 +36,17 @@ PATIENCE = 0.25
 class _Kept:
     """One channel."""
 
-    __slots__ = ("ahead", "asking", "holders", "roster", "seen", "timer", "waiting")
+    __slots__ = (
+        "ahead",
+        "asking",
+        "holders",
+        "missing",
+        "roster",
+        "seen",
+        "settling",
+        "timer",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.holders = 0
@@ -49,6 +59,11 @@ class _Kept:
 
         self.asking: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.missing: dict[str, float] = {}
+        """Members whom the registry does not know any more, though nobody said that they went;
+        and when they count as gone."""
+
+        self.settling: asyncio.TimerHandle | None = None
         self.seen = 0
         """The revision that the registry had when this node was behind it, at the last look."""
 
@@ -59,6 +74,8 @@ class Rosters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._kept: dict[Topic, _Kept] = {}
+        registry = node.registry
+        self._grace = registry.heartbeat if isinstance(registry, Enlisted) else 0.0
 
     def hold(self, topic: Topic) -> None:
         """Keep the members of ``topic``: it has one more socket here."""
@@ -171,6 +188,7 @@ class Rosters:
     def _take(self, topic: Topic, kept: _Kept, roster: Roster, step: Members) -> None:
         """Go one step further."""
         roster.revision = step.revision
+        kept.missing.pop(step.user_id, None)
         if step.here:
             info = json.loads(step.user_info)
             is_new = step.user_id not in roster
@@ -239,25 +257,49 @@ class Rosters:
         roster = kept.roster
         if roster is None:
             kept.roster = roster = fetched
-        elif fetched.revision > roster.revision:
-            self._node.counters.rosters_mended += 1
-            kept.roster = fetched
-            for user_id in roster:
-                if user_id not in fetched:
-                    self._tell(topic, messages.member_removed(topic[1], user_id))
-            for user_id in fetched:
-                if user_id not in roster:
-                    info = fetched.info(user_id)
-                    self._tell(topic, messages.member_added(topic[1], user_id, info))
-            roster = fetched
+        elif fetched.revision >= roster.revision:
+            self._mend(topic, kept, roster, fetched)
+            kept.roster = roster = fetched
         self._catch_up(topic, kept, roster)
         if kept.ahead or kept.waiting:
             self._be_patient(topic, kept)
+        if kept.missing and kept.settling is None:
+            when = min(kept.missing.values())
+            kept.settling = self._node.loop.call_at(when, self._settle, topic, kept)
+
+    def _mend(self, topic: Topic, kept: _Kept, known: Roster, fetched: Roster) -> None:
+        """Tell how ``fetched`` differs from what is known here.
+
+        Who is missing has as long as a node takes to enter its sockets anew: the registry may
+        have been emptied, and then nobody went.
+        """
+        now, missing = self._node.now(), kept.missing
+        kept.missing = {}
+        self._node.counters.rosters_mended += fetched.revision > known.revision
+        for user_id in known:
+            if user_id in fetched:
+                continue
+            until = missing.get(user_id, now + self._grace)
+            if until > now:
+                kept.missing[user_id] = until
+                fetched.put(user_id, known.info(user_id))
+            else:
+                self._tell(topic, messages.member_removed(topic[1], user_id))
+        for user_id in fetched:
+            if user_id not in known:
+                info = fetched.info(user_id)
+                self._tell(topic, messages.member_added(topic[1], user_id, info))
+
+    def _settle(self, topic: Topic, kept: _Kept) -> None:
+        kept.settling = None
+        if self._kept.get(topic) is kept:
+            self._ask(topic, kept)
 
     def _forget(self, topic: Topic, kept: _Kept) -> None:
         del self._kept[topic]
-        if kept.timer is not None:
-            kept.timer.cancel()
+        for timer in (kept.timer, kept.settling):
+            if timer is not None:
+                timer.cancel()
         if kept.asking is not None:
             kept.asking.cancel()
         for _, reached in kept.waiting:
