@@ -25,6 +25,7 @@ from broadcasting.conf import get_settings
 from broadcasting.queues import get_queue
 from broadcasting.queues.outbox import OutboxQueue, beside
 from broadcasting.server.node import get_node, start_node
+from broadcasting.server.readiness import readiness
 from broadcasting.typing import AsgiApplication, Receive, Scope, Send
 from broadcasting.webhooks.office import office
 
@@ -46,6 +47,7 @@ class BroadcastingApplication:
         self._sockets: AsgiApplication = PusherConsumer.as_asgi()
         self._socket_prefix = f"{prefix}/app/"
         self._api = Api(prefix)
+        self._probes = {f"{prefix}/up": _up, f"{prefix}/ready": _ready}
         # Django's own handler raises for websockets; another router may have its own.
         self._inner_takes_sockets = inner is not None and not isinstance(inner, ASGIHandler)
 
@@ -72,7 +74,9 @@ class BroadcastingApplication:
         return self._api.quick(scope)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (target := self._api.find(scope)) is not None:
+        if (probe := self._probes.get(_path(scope))) is not None and scope["method"] in _READING:
+            await probe(send)
+        elif (target := self._api.find(scope)) is not None:
             await self._api.answer(target, scope, receive, send)
         elif self.inner is not None:
             await self.inner(scope, receive, send)
@@ -88,11 +92,31 @@ class BroadcastingApplication:
 
     def _key(self, scope: Scope) -> str | None:
         """Return the application key at whose path a socket is wanted, if it is a path of ours."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = _path(scope)
         if not path.startswith(self._socket_prefix):
             return None
         key: str = path.removeprefix(self._socket_prefix).removesuffix("/")
         return key if key and "/" not in key else None
+
+
+_READING = ("GET", "HEAD")
+_NOT_KEPT = (b"cache-control", b"no-store")
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+async def _up(send: Send) -> None:
+    """Say that this process lives: nothing else is asked, so that nothing else restarts it."""
+    await respond(send, 200, {"up": True}, _NOT_KEPT)
+
+
+async def _ready(send: Send) -> None:
+    """Say whether sockets should come here."""
+    found = readiness(get_node())
+    await respond(send, 200 if found["ready"] else 503, found, _NOT_KEPT)
 
 
 async def _deny(scope: Scope, send: Send) -> None:

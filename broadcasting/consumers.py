@@ -99,6 +99,9 @@ class PusherConsumer(AsyncConsumer):
 
     async def open(self, node: Node, scope: Scope) -> Protocol:
         """Return the state of an acceptable connection; raise HandshakeRefused."""
+        # Before anything is looked up: a herd must not cost more than this.
+        if not node.admission.admits_socket(node.now()):
+            raise TryAgain
         key = scope["url_route"]["kwargs"]["key"]
         application = check_application(
             get_applications().by_key(key), secure=_came_over_tls(scope)

@@ -79,7 +79,8 @@ class Api:
             allowed = ", ".join(target.methods)
             allow = (b"allow", allowed.encode())
             raise ApiError(405, f"This resource takes {allowed}", allow)
-        if get_node().draining:
+        # While sockets are sent away one after the other, those that are here still hear.
+        if get_node().stopped:
             raise ApiError(503, "The server is stopping", retry_after(1))
         parameters = parse_query(scope["query_string"])
         application = _application(target, parameters)

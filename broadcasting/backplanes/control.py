@@ -16,6 +16,9 @@ from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope
 CONTROL_CHANNEL = "#control"
 """Where every node listens. No client can: only ``#server-to-user-...`` may begin so."""
 
+DEPLOYMENT = ""
+"""Stands for the application where something is asked of all of them. None can have this id."""
+
 
 class Terminate(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="terminate"):
     """End every connection that is known to belong to ``user_id``."""
@@ -86,7 +89,14 @@ class Online(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="onl
     online: bool
 
 
-Control: TypeAlias = Terminate | Revoke | Remember | Members | Count | Online
+class Restart(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="restart"):
+    """Stop well, and let your supervisor start you again; on the topic of the deployment."""
+
+    over: float = 0
+    """Seconds over which nodes spread, each waiting at random."""
+
+
+Control: TypeAlias = Terminate | Revoke | Remember | Members | Count | Online | Restart
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Control)

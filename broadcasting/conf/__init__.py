@@ -223,6 +223,10 @@ def _positive(value: float) -> bool:
 
 _ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
 _positive_whole = (_plain(int, test=_positive), "a whole number above 0")
+_rate = (
+    _plain(int, type(None), test=lambda v: v is None or v > 0),
+    "a whole number above 0, or None",
+)
 _not_negative = (_plain(*_NUMBER, test=is_seconds), "a number of seconds")
 _seconds = (_plain(*_NUMBER, test=is_some_seconds), "a number of seconds above 0")
 _OCCASIONS = ("logout", "password_change", "deactivation")
@@ -254,7 +258,12 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
         _plain(str, test=lambda v: v in ("close", "drop")),
         '"close" or "drop"',
     ),
+    "SERVER.DRAIN_DELAY": _not_negative,
+    "SERVER.DRAIN_RATE": _positive_whole,
     "SERVER.DRAIN_SECONDS": _not_negative,
+    "SERVER.MAX_LOOP_LAG": _seconds,
+    "SERVER.MAX_HANDSHAKES_PER_SECOND": _rate,
+    "SERVER.MAX_SUBSCRIPTIONS_PER_SECOND": _rate,
     "SERVER.HANDSHAKE_TIMEOUT": _seconds,
     "SERVER.REVOCATION_TTL": _seconds,
     "SERVER.SUBSCRIPTION_COUNT_INTERVAL": _seconds,

@@ -50,8 +50,25 @@ class ServerSettings:
     slow_policy: Literal["close", "drop"] = "close"
     """``close``: end the socket with 4100, the client returns; ``drop``: lose the frame."""
 
+    drain_delay: float = 0
+    """How long a server that is told to stop says that it is not ready before it sends anybody
+    away: as long as a load balancer takes to notice."""
+
+    drain_rate: int = 1_000
+    """Sockets that a stopping server sends away in one second; more, where they would take
+    longer than half of ``drain_seconds``."""
+
     drain_seconds: float = 30
     """How long a stopping server waits for its sockets to close."""
+
+    max_loop_lag: float = 1
+    """Lateness of the event loop beyond which the server is not ready."""
+
+    max_handshakes_per_second: int | None = 5_000
+    """Sockets that one process takes in a second; more are told to return after one."""
+
+    max_subscriptions_per_second: int | None = 20_000
+    """Subscriptions that it takes in a second before it tells newcomers to return after one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from broadcasting.backplanes import Envelope
 from broadcasting.exceptions import PublishError
 from broadcasting.protocol import messages
-from broadcasting.protocol.errors import ClientEventRefused
+from broadcasting.protocol.errors import ClientEventRefused, TryAgain
 from broadcasting.protocol.messages import (
     ClientEvent,
     ClientMessage,
@@ -42,6 +42,10 @@ async def handle(node: Node, connection: Connection, message: ClientMessage) -> 
 async def subscribe(node: Node, connection: Connection, message: Subscribe) -> None:
     """Join a channel; a second time only repeats the answer, as Reverb and soketi do."""
     protocol, channel = connection.protocol, message.channel
+    # Before the signature is verified: a herd must not cost more than this.
+    if not node.admission.admits_subscription(node.now(), first=not protocol.subscriptions):
+        connection.refuse(TryAgain())
+        return
     member = protocol.authorize(message)
     grant = protocol.grant(message, member)
     node.access.know(connection, grant)

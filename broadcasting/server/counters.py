@@ -27,6 +27,12 @@ class Counters:
     refused: int = 0
     """Connections that did not."""
 
+    handshakes_shed: int = 0
+    """Of those, the ones that were too many for their second."""
+
+    subscriptions_shed: int = 0
+    """Sockets ended because their first subscription was one too many for its second."""
+
     messages_in: int = 0
     """Frames received from clients."""
 

@@ -38,18 +38,18 @@ class Interests:
     """Counted holds on topics of one subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+        self.subscription = subscription
         self._topics: dict[Topic, _Interest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def selective(self) -> bool:
         """Whether topics must be joined at all; see Subscription."""
-        return self._subscription.selective
+        return self.subscription.selective
 
     async def hold(self, topic: Topic) -> None:
         """Return once envelopes for ``topic`` arrive here. Raises BackplaneUnavailable."""
-        if not self._subscription.selective:
+        if not self.subscription.selective:
             return
         interest = self._topics.get(topic)
         if interest is None:
@@ -71,7 +71,7 @@ class Interests:
 
     def release(self, topic: Topic) -> None:
         """Give back one hold; with the last one the topic is left on the backplane, later."""
-        if not self._subscription.selective:
+        if not self.subscription.selective:
             return
         self._let_go(topic, self._topics[topic])
 
@@ -92,7 +92,7 @@ class Interests:
 
     async def _join(self, topic: Topic, interest: _Interest) -> None:
         try:
-            await self._subscription.join(*topic)
+            await self.subscription.join(*topic)
         except BackplaneUnavailable:
             interest.failures += 1
             raise
@@ -109,7 +109,7 @@ class Interests:
             if interest.to_leave:
                 interest.joined = interest.doubtful = False
                 try:
-                    await self._subscription.leave(*topic)
+                    await self.subscription.leave(*topic)
                 except BackplaneUnavailable as error:
                     # Envelopes that still come find no listener in the hub.
                     logger.warning("Cannot leave a topic: %s", error)

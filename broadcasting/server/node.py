@@ -11,7 +11,7 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,12 @@ from broadcasting.applications import Application, get_applications
 from broadcasting.backplanes import Envelope, control, get_backplane
 from broadcasting.backplanes.control import (
     CONTROL_CHANNEL,
+    DEPLOYMENT,
     Count,
     Members,
     Online,
     Remember,
+    Restart,
     Revoke,
     Terminate,
     read,
@@ -35,12 +37,14 @@ from broadcasting.protocol.errors import HandshakeRefused, OverCapacity, Reconne
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.registry import Cached, Enlisted, get_registry
 from broadcasting.server.access import Access
+from broadcasting.server.admission import Admission
 from broadcasting.server.connection import Connection, finish
 from broadcasting.server.counters import Counters
 from broadcasting.server.counts import Counts
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Hub, Topic
 from broadcasting.server.interests import Interests
+from broadcasting.server.lag import LoopLag
 from broadcasting.server.lease import LeaseKeeper
 from broadcasting.server.post import Post
 from broadcasting.server.replays import Replays
@@ -51,6 +55,12 @@ from broadcasting.server.sweep import Sweep
 from broadcasting.server.users import Users
 
 logger = logging.getLogger("broadcasting.server")
+
+HEAR_AGAIN = 5.0
+"""Seconds until topics are joined that could not be when the node started."""
+
+Restarter = Callable[[str, float], None]
+"""Called with the id of the request, and with the seconds over which nodes spread."""
 
 LEAVES_A_TURN = 200
 """Channels that a socket which ends leaves before the others have their turn."""
@@ -64,7 +74,18 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.counters = Counters()
         self.connections: dict[str, Connection] = {}
+        self.admission = Admission(settings, self.counters, self.now())
+        self.lag = LoopLag(self.loop)
+        self.leaving = False
+        """Whether nobody should be sent here any more, though all goes on as before."""
+
         self.draining = False
+        """Whether newcomers are told to go elsewhere."""
+
+        self.stopped = False
+        self.restart: Restarter | None = None
+        """Set by whoever can stop this process for its supervisor to start it again."""
+
         self.backplane = get_backplane()
         self.registry = get_registry().enlist()
         self.is_shared = isinstance(self.registry, Enlisted)
@@ -219,13 +240,14 @@ class Node:
 
     async def stop(self) -> None:
         """Close every socket with a code from which clients return, then detach."""
-        if self.draining:
+        if self.stopped:
             return
-        self.draining = True
+        self.leaving = self.draining = self.stopped = True
         self.hub.flush()
         for connection in tuple(self.connections.values()):
             connection.refuse(Reconnect())
         self._sweep.stop()
+        self.lag.stop()
         self.counts.close()
         self.lease.stop()
         self.rosters.close()
@@ -284,17 +306,34 @@ class Node:
                 self._hear_count((envelope.app_id, envelope.channel), asked)
             case Online():
                 self.users.hear(envelope.app_id, asked)
+            case Restart():
+                self._restart(envelope, asked)
+
+    def _restart(self, envelope: Envelope, asked: Restart) -> None:
+        # An application's own topic is not where a deployment speaks.
+        if envelope.app_id == DEPLOYMENT and self.restart is not None:
+            self.restart(envelope.id, asked.over)
+        else:
+            logger.warning("Asked to restart, which only websockets_serve can")
 
     async def _hear_all(self) -> None:
+        while not await self._has_heard_all():
+            await asyncio.sleep(HEAR_AGAIN)
+
+    async def _has_heard_all(self) -> bool:
+        """Join what is not joined yet; False: the backplane is away."""
         try:
-            for application in get_applications().all():
-                if not self.hears(application.id):
-                    await self.hear(application.id)
+            ids = [DEPLOYMENT, *(application.id for application in get_applications().all())]
+            for app_id in ids:
+                if not self.hears(app_id):
+                    await self.hear(app_id)
         except BackplaneUnavailable as error:
-            # Each application's first socket tries again.
-            logger.warning("Cannot hear what applications ask of this node: %s", error)
+            # So does each application's first socket.
+            logger.warning("Cannot hear yet what is asked of this node, trying again: %s", error)
+            return False
         except Exception:  # a source of somebody else's raises what it likes
             logger.exception("Cannot hear what applications ask of this node")
+        return True
 
     def _tell_count(self, application: Application, channel: str, count: int, order: int) -> None:
         self.reporter.subscription_count(application, channel, count)
@@ -334,7 +373,7 @@ def start_node() -> Node:
     """Return a node that takes sockets: a new one if the last one has stopped."""
     loop = asyncio.get_running_loop()
     node = _nodes.get(loop)
-    if node is None or node.draining:
+    if node is None or node.stopped:
         # A node refers to its loop, so a closed one (tests make many) is forgotten here.
         for other in [known for known in _nodes if known.is_closed()]:
             del _nodes[other]

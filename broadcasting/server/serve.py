@@ -6,26 +6,35 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
 import os
+import random
 import signal
 import socket
 import ssl
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from broadcasting.server.drain import Drain
 from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
 from broadcasting.server.limits import Door
 from broadcasting.server.listening import CannotListen, Listening
-from broadcasting.server.node import get_node
+from broadcasting.server.node import Restarter, get_node
 from broadcasting.server.websocket import WebSocketProtocol
+
+logger = logging.getLogger("broadcasting.server")
 
 MAX_FRAME = 1_048_576
 """Bytes of one frame before the server itself ends the socket with 1009, as Daphne's default;
 each application's own, smaller limit is checked by the protocol."""
 
+
+HURRIED = 0.25
+"""Seconds that peers have to answer a close when nobody has time; and what is written of them."""
 
 TICKS_A_LOOK = 20
 """uvicorn ticks ten times a second; so often do we look for sockets that do not end."""
@@ -42,11 +51,13 @@ class SocketServer(uvicorn.Server):
         patience: float,
         certificate: ssl.SSLContext | None = None,
         door: Door | None = None,
+        restart: Restarter | None = None,
     ) -> None:
         """``announce`` is called once the server takes connections.
 
         ``patience``: seconds that a peer may take to read what was sent before we hung up.
         ``certificate`` encrypts every connection. ``door`` tells the log of a full house.
+        ``restart`` is called when all servers are to start anew; None: this one ends.
         """
         super().__init__(config)
         self._listening = listening
@@ -54,6 +65,11 @@ class SocketServer(uvicorn.Server):
         self._patience = patience
         self._certificate = certificate
         self._door = door
+        self._drain: Drain | None = None
+        self._restart = restart or self._end_for_supervisor
+        self.others_take_over = False
+        """Whether other processes listen on the same sockets, so that nobody need be refused."""
+
         self._hung_up: dict[Any, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -64,6 +80,10 @@ class SocketServer(uvicorn.Server):
         except OSError as problem:  # another process was faster than we between bind and listen
             await self.lifespan.shutdown()
             raise CannotListen(f"Cannot listen: {problem.strerror}.") from problem
+        node = get_node()
+        self._loop = asyncio.get_running_loop()
+        self._drain = Drain(node)
+        node.restart = self._restart
         self._announce()
         # With Python's defaults, full collections over every connection dominate.
         gc.collect()
@@ -88,6 +108,29 @@ class SocketServer(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
+    def leave(self) -> None:
+        """Begin to stop, as at the first signal; once more changes nothing."""
+        self.should_exit = True
+
+    def hurry(self) -> None:
+        """Stop at once: nobody is waited for, and nothing spread."""
+        self.should_exit = self.force_exit = True
+        if self._drain is not None:
+            self._drain.hurry()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal: the first lets everybody go, the second does it at once."""
+        second = bool(self._captured_signals)
+        self._captured_signals.append(sig)
+        self.should_exit = True
+        if second and self._drain is None:
+            # Still starting, and nobody is here yet.
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        elif second:
+            # The loop may be asleep, and signals do not wake it.
+            self._loop.call_soon_threadsafe(self.hurry)
+
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_LOOK == 0:
             self._cut_off(asyncio.get_running_loop().time())
@@ -98,26 +141,47 @@ class SocketServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         drain = self.config.timeout_graceful_shutdown or 0
+        goodbye = self._drain or Drain(get_node())
+        if self.others_take_over:
+            self._stop_listening()
+        else:
+            await goodbye.announce()
         ends = loop.time() + drain
-        self._listening.leave()
-        for server in self.servers:
-            server.close()
+        # Where nobody else listens, whoever comes meanwhile is answered that it should return.
+        await goodbye.send_away()
+        self._stop_listening()
         # Those that were seen to hang before; the others have as long as everybody.
         for connection in self._hung_up:
             reset(connection.transport)
         await get_node().stop()
-        await self._farewell(drain)
+        await self._farewell(goodbye, max(HURRIED, ends - loop.time()))
+        if goodbye.is_hurried:
+            ends = loop.time()
+            await get_node().settled(HURRIED)
         # uvicorn waits as long again for its requests; both share one deadline.
         self.config.timeout_graceful_shutdown = max(0, ends - loop.time())  # type: ignore[assignment]
         await super().shutdown(sockets)
 
-    async def _farewell(self, drain: float) -> None:
+    def _stop_listening(self) -> None:
+        self._listening.leave()
+        for server in self.servers:
+            server.close()
+
+    def _end_for_supervisor(self, request: str, over: float) -> None:
+        """End some time in ``over`` seconds; whoever supervises us starts us again."""
+        logger.warning("Asked to restart: ending within %g seconds", over)
+        self._loop.call_later(random.uniform(0, over), self.leave)  # noqa: S311 - no secret
+
+    async def _farewell(self, goodbye: Drain, drain: float) -> None:
         """Let the peers answer our close; hang up on those that have not by the deadline."""
         node = get_node()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain):
+            async with asyncio.timeout(drain) as patience:
                 # Behind what waits for a slow reader, the close may not even be sent yet.
                 while node.connections or self._closing():
+                    if goodbye.is_hurried:
+                        ends = asyncio.get_running_loop().time() + HURRIED
+                        patience.reschedule(min(ends, patience.when() or ends))
                     await asyncio.sleep(0.02)  # uvicorn tells nobody when a socket is gone
         # No reset here: our close may still be under way to a peer that is only far away.
         for connection in self._closing():
