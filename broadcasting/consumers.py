@@ -69,7 +69,11 @@ class PusherConsumer(AsyncConsumer):
         await send({"type": "websocket.accept"})
         node = get_node()
         try:
-            protocol = await self.open(node, scope)
+            # Before anything is looked up: a herd must not cost more than this.
+            if not node.admission.admits_socket(node.now()):
+                raise TryAgain
+            address = node.addresses.enter(scope)
+            protocol = await self.open(node, scope, address)
         except HandshakeRefused as problem:
             node.counters.refused += 1
             node.counters.note(problem)
@@ -95,13 +99,21 @@ class PusherConsumer(AsyncConsumer):
                 raise
         finally:
             connection.detach()
+            node.addresses.leave(address)
             await node.disconnect(connection)
 
-    async def open(self, node: Node, scope: Scope) -> Protocol:
-        """Return the state of an acceptable connection; raise HandshakeRefused."""
-        # Before anything is looked up: a herd must not cost more than this.
-        if not node.admission.admits_socket(node.now()):
-            raise TryAgain
+    async def open(self, node: Node, scope: Scope, address: str | None) -> Protocol:
+        """Return the state of an acceptable connection; raise HandshakeRefused.
+
+        ``address`` is where it is counted; see Addresses.
+        """
+        try:
+            return await self._open(node, scope)
+        except BaseException:
+            node.addresses.leave(address)
+            raise
+
+    async def _open(self, node: Node, scope: Scope) -> Protocol:
         key = scope["url_route"]["kwargs"]["key"]
         application = check_application(
             get_applications().by_key(key), secure=_came_over_tls(scope)

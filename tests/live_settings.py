@@ -84,6 +84,18 @@ BROADCASTING = _BROADCASTING | {
             "max_presence_members_per_channel": 3,
         },
         {
+            "id": "paced",
+            "key": "paced-key",
+            "secret": "paced-secret",
+            "max_messages_per_second": 50,
+        },
+        {
+            "id": "unpaced",
+            "key": "unpaced-key",
+            "secret": "unpaced-secret",
+            "max_messages_per_second": None,
+        },
+        {
             "id": "rated",
             "key": "rated-key",
             "secret": "rated-secret",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
 
@@ -54,7 +55,6 @@ class Problem:
 PLANNED = frozenset(
     {
         "STATISTICS",
-        "SERVER.TRUSTED_PROXIES",
         "SERVER.METRICS",
     }
 )
@@ -205,6 +205,27 @@ def _backends(value: Any, path: str, found: list[Problem]) -> Mapping[str, Backe
     return MappingProxyType(backends)
 
 
+def _networks(value: Any, path: str, found: list[Problem]) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    good = []
+    for entry in value:
+        try:
+            good.append(str(ip_network(entry if isinstance(entry, str) else "")))
+        except ValueError:
+            found.append(_no_network(path, entry))
+    return tuple(good)
+
+
+def _no_network(path: str, entry: Any) -> Problem:
+    try:
+        near = str(ip_network(entry if isinstance(entry, str) else "", strict=False))
+        hint = f"Did you mean {near!r}?"
+    except ValueError:
+        hint = 'Write addresses such as "10.0.0.7" and networks such as "10.0.0.0/8".'
+    return Problem(path=path, message=f"{entry!r} is no address and no network", hint=hint)
+
+
 def _plain(*types: type, test: Callable[[Any], bool] = lambda _: True) -> Callable[..., Any]:
     def parse(value: Any, path: str, found: list[Problem]) -> Any:
         # bool is an int in Python, never one in settings.
@@ -228,6 +249,7 @@ _rate = (
     "a whole number above 0, or None",
 )
 _not_negative = (_plain(*_NUMBER, test=is_seconds), "a number of seconds")
+_bytes = (_plain(int, test=_positive), "a number of bytes above 0")
 _seconds = (_plain(*_NUMBER, test=is_some_seconds), "a number of seconds above 0")
 _OCCASIONS = ("logout", "password_change", "deactivation")
 _switch = (_plain(bool), "True or False")
@@ -253,7 +275,7 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     ),
     "SERVER.ACTIVITY_TIMEOUT": _seconds,
     "SERVER.PONG_TIMEOUT": _seconds,
-    "SERVER.OUTBOX_BYTES": (_plain(int, test=_positive), "a number of bytes above 0"),
+    "SERVER.OUTBOX_BYTES": _bytes,
     "SERVER.SLOW_POLICY": (
         _plain(str, test=lambda v: v in ("close", "drop")),
         '"close" or "drop"',
@@ -265,6 +287,13 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "SERVER.MAX_HANDSHAKES_PER_SECOND": _rate,
     "SERVER.MAX_SUBSCRIPTIONS_PER_SECOND": _rate,
     "SERVER.HANDSHAKE_TIMEOUT": _seconds,
+    "SERVER.MAX_HEAD_BYTES": _bytes,
+    "SERVER.MAX_FRAME_BYTES": _bytes,
+    "SERVER.MAX_CONNECTIONS_PER_IP": (
+        _plain(int, type(None), test=lambda v: v is None or v > 0),
+        "a whole number above 0, or None",
+    ),
+    "SERVER.TRUSTED_PROXIES": (_networks, "a list of addresses and networks"),
     "SERVER.REVOCATION_TTL": _seconds,
     "SERVER.SUBSCRIPTION_COUNT_INTERVAL": _seconds,
     "WEBHOOKS": (_nested(WebhookSettings), "a dict"),

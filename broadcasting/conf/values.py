@@ -38,6 +38,20 @@ class ServerSettings:
     handshake_timeout: float = 10
     """Wait for the rest of a request's headers before its connection is closed."""
 
+    max_head_bytes: int = 16_384
+    """Bytes of a request before its body; more are answered with 431."""
+
+    max_frame_bytes: int = 1_048_576
+    """Bytes of one message that is read at all, whatever the application allows; a longer one
+    ends the socket with 1009. Daphne has a limit of its own."""
+
+    max_connections_per_ip: int | None = None
+    """Sockets of one address (of IPv6, a network of 64 bits) in one process; one more is refused
+    with 4100. None: no limit."""
+
+    trusted_proxies: Sequence[str] = ()
+    """Addresses and networks of proxies on other machines, whose ``X-Forwarded-For`` counts."""
+
     subscription_count_interval: float = 5
     """A channel of more than 100 connections tells its count no more often than this."""
 

@@ -82,7 +82,7 @@ class Application:
     """Channels that one socket may be in at once; ``None`` for no limit, as Pusher has it."""
 
     max_messages_per_second: int | None = 100
-    """Per socket, with bursts of ten seconds' worth; what comes faster waits. ``None``: no limit."""
+    """Per socket, with bursts of ten seconds' worth; what is too fast waits. ``None``: no limit."""
 
     max_subscriptions_per_second: int | None = 100
     """The same of subscriptions, which are not counted above; as many at once as channels that a

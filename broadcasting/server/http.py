@@ -27,11 +27,6 @@ from broadcasting.server.limits import Door
 from broadcasting.server.node import get_node
 from broadcasting.typing import AsgiApplication, Scope
 
-MAX_HEAD = 16_384
-"""Bytes of a request before its body; more are answered with 431. Chunks may have as many in a
-row, and the body as many behind it, that add nothing to what the application reads."""
-
-
 Quick = Callable[[Scope], AsgiApplication | None]
 
 
@@ -54,6 +49,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._door = door
         self._node = get_node()
+        self._max_head = self._node.settings.max_head_bytes
+        """Chunks may have as many bytes in a row, and the body as many behind it, that add nothing
+        to what the application reads."""
+
         usual = not (config.access_log or self.root_path or self.limit_concurrency)
         self._quick = quick if usual else None
         self._between = True
@@ -116,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._received = self._head_size() if in_head else 0
         elif not (in_head or self._between or self._stuck_since is not None):
             self._stuck_since = self.loop.time()
-        if self._received > MAX_HEAD:
+        if self._received > self._max_head:
             self._refuse()
         # Line breaks between requests, or the rest of one that is answered, stop uvicorn's timer.
         elif not in_head and self._is_done() and (self._moved or self._idle_since is None):
@@ -159,7 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_since = None
         self._moved = True
         # Most requests come in fewer bytes than a head may have.
-        if self._received > MAX_HEAD and self._head_size() > MAX_HEAD:
+        if self._received > self._max_head and self._head_size() > self._max_head:
             self._refuse()
         if not self._over:
             super().on_headers_complete()

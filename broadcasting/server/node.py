@@ -37,6 +37,7 @@ from broadcasting.protocol.errors import HandshakeRefused, OverCapacity, Reconne
 from broadcasting.protocol.protocol import Protocol
 from broadcasting.registry import Cached, Enlisted, get_registry
 from broadcasting.server.access import Access
+from broadcasting.server.addresses import Addresses
 from broadcasting.server.admission import Admission
 from broadcasting.server.connection import Connection, finish
 from broadcasting.server.counters import Counters
@@ -100,6 +101,7 @@ class Node:
         self.rosters = Rosters(self)
         self.users = Users(self)
         self.access = Access(self)
+        self.addresses = Addresses(settings)
         self._per_application: dict[str, int] = {}
         self._subscription = self.backplane.connect(self.receive, self._hear_again)
         self.interests = Interests(self._subscription)

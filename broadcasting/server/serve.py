@@ -7,7 +7,6 @@ import contextlib
 import functools
 import gc
 import logging
-import os
 import random
 import signal
 import socket
@@ -18,20 +17,17 @@ from typing import Any
 
 import uvicorn
 
+from broadcasting.conf import get_settings
 from broadcasting.server.drain import Drain
 from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
 from broadcasting.server.limits import Door
 from broadcasting.server.listening import CannotListen, Listening
 from broadcasting.server.node import Restarter, get_node
+from broadcasting.server.proxies import BehindProxies, Proxies
 from broadcasting.server.websocket import WebSocketProtocol
 
 logger = logging.getLogger("broadcasting.server")
-
-MAX_FRAME = 1_048_576
-"""Bytes of one frame before the server itself ends the socket with 1009, as Daphne's default;
-each application's own, smaller limit is checked by the protocol."""
-
 
 HURRIED = 0.25
 """Seconds that peers have to answer a close when nobody has time; and what is written of them."""
@@ -210,23 +206,23 @@ def configuration(
     *,
     drain_seconds: float,
     log_level: str,
-    behind_proxy: bool = False,
     quick: Quick | None = None,
     door: Door | None = None,
 ) -> uvicorn.Config:
     """Return uvicorn's settings; ``drain_seconds`` bounds the wait for sockets at the end.
 
-    ``behind_proxy``: whatever connects is a proxy that may say whom it speaks for.
     ``quick`` answers what it can before the application is asked, and ``door`` says who may
     come; see HttpProtocol.
     """
-    trusted = "*" if behind_proxy and "FORWARDED_ALLOW_IPS" not in os.environ else None
+    settings = get_settings().server
     return uvicorn.Config(
-        application,
-        forwarded_allow_ips=trusted,
+        BehindProxies(application, Proxies(settings.trusted_proxies)),
+        interface="asgi3",
+        # Ours instead: uvicorn's believes whatever comes first where it trusts a unix socket.
+        proxy_headers=False,
         http=functools.partial(HttpProtocol, quick=quick, door=door),  # type: ignore[arg-type]  # makes one
         ws=WebSocketProtocol,
-        ws_max_size=MAX_FRAME,
+        ws_max_size=settings.max_frame_bytes,
         # The node's one sweep asks instead.
         ws_ping_interval=None,
         ws_ping_timeout=None,

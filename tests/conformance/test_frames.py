@@ -160,7 +160,7 @@ async def test_data_may_be_a_json_string(server: Server) -> None:
 
 async def test_a_flood_of_one_socket_leaves_the_others_served(server: Server) -> None:
     """49: all 10,000 are on their way before the others ask for anything."""
-    async with join(server) as flooder, join(server) as other:
+    async with join(server, "unpaced") as flooder, join(server) as other:
         await other.subscribe("calm")
         answered = 0
 
@@ -182,3 +182,25 @@ async def test_a_flood_of_one_socket_leaves_the_others_served(server: Server) ->
         assert meanwhile[0] < FLOOD
         await listening
         await flooder.silence()
+
+
+async def test_what_one_socket_sends_too_fast_waits_and_is_answered(server: Server) -> None:
+    """Nothing is lost, and nothing is refused."""
+    async with join(server, "paced") as peer:
+        for _ in range(520):
+            await peer.send("pusher:ping")
+        for _ in range(520):
+            await peer.expect("pusher:pong")
+        await peer.subscribe("c")
+
+
+@pytest.mark.full
+async def test_who_goes_on_sending_too_much_is_told_to_come_back_later(server: Server) -> None:
+    """4100: a client waits for a second, and everything begins anew."""
+    async with join(server, "paced") as flooder, join(server) as other:
+        flooder.socket.transport.write(wire(b"{") * FLOOD)
+        while (problem := await flooder.receive())["data"]["code"] is None:
+            pass
+        assert problem["data"]["code"] == 4100
+        assert (await flooder.closed())[0] == 4100
+        await other.silence()

@@ -71,6 +71,10 @@ EVERYTHING: dict[str, Any] = {
         "ACTIVITY_TIMEOUT": 30,
         "PONG_TIMEOUT": 10.5,
         "HANDSHAKE_TIMEOUT": 5,
+        "MAX_HEAD_BYTES": 8_192,
+        "MAX_FRAME_BYTES": 65_536,
+        "MAX_CONNECTIONS_PER_IP": 100,
+        "TRUSTED_PROXIES": ("10.0.0.0/8", "203.0.113.7/32"),
         "SUBSCRIPTION_COUNT_INTERVAL": 0.5,
         "REVOCATION_TTL": 60,
         "OUTBOX_BYTES": 4096,
@@ -220,6 +224,12 @@ def test_an_unknown_setting_is_a_mistake_and_a_guess(
         ("SERVER.PONG_TIMEOUT", False),
         ("SERVER.OUTBOX_BYTES", 1.5),
         ("SERVER.OUTBOX_BYTES", 0),
+        ("SERVER.MAX_HEAD_BYTES", 0),
+        ("SERVER.MAX_FRAME_BYTES", "1 MB"),
+        ("SERVER.MAX_CONNECTIONS_PER_IP", 0),
+        ("SERVER.MAX_CONNECTIONS_PER_IP", True),
+        ("SERVER.TRUSTED_PROXIES", "10.0.0.1"),
+        ("SERVER.TRUSTED_PROXIES", None),
         ("SERVER.SLOW_POLICY", "wait"),
         ("SERVER.SLOW_POLICY", []),
         ("SERVER.DRAIN_SECONDS", -1),
@@ -288,11 +298,31 @@ def test_settings_do_not_show_secrets_where_they_are_printed() -> None:
     assert "hush" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ("10.0.0.1/8", "Did you mean '10.0.0.0/8'?"),
+        ("*", "Write addresses such as"),
+        ("unix", "Write addresses such as"),
+        (7, "Write addresses such as"),
+    ],
+)
+def test_a_proxy_that_is_no_network_is_named_and_the_others_stay(entry: Any, hint: str) -> None:
+    settings, wrong, _ = load({"SERVER": {"TRUSTED_PROXIES": ["::1", entry, "192.0.2.1"]}})
+    assert settings.server.trusted_proxies == ("::1/128", "192.0.2.1/32")
+    ((path, message, said),) = wrong
+    assert (path, message) == (
+        "SERVER.TRUSTED_PROXIES",
+        f"{entry!r} is no address and no network",
+    )
+    assert said.startswith(hint)
+
+
 def test_names_that_are_fixed_but_not_served_are_no_mistakes() -> None:
     _, wrong, waiting = load(
         {
             "STATISTICS": {"INTERVAL": 60},
-            "SERVER": {"METRICS": {}, "HANDSHAKE_TIMEOUT": 10, "TRUSTED_PROXIES": []},
+            "SERVER": {"METRICS": {}, "HANDSHAKE_TIMEOUT": 10},
         }
     )
     assert wrong == []

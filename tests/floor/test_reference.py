@@ -20,6 +20,7 @@ from broadcasting.checks import (
     client_events,
     encryption,
     families,
+    limits,
     locks,
     settings,
     site,
@@ -161,7 +162,17 @@ def test_errors_and_warnings_stand_under_their_headings_in_order() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [broadcasters_checks, client_events, encryption, families, locks, settings, site, webhooks],
+    [
+        broadcasters_checks,
+        client_events,
+        encryption,
+        families,
+        limits,
+        locks,
+        settings,
+        site,
+        webhooks,
+    ],
 )
 def test_each_check_says_which_ids_it_gives(module: Any) -> None:
     """So that one finds the check behind an id; helpers stand below, or in a module they share."""
@@ -179,4 +190,4 @@ def test_each_check_says_which_ids_it_gives(module: Any) -> None:
 
 def test_what_is_asked_of_deployments_only_is_marked() -> None:
     marked = re.findall(r"broadcasting\.(W\d{3})\n\n\*Deploy\.\*", CHECKS)
-    assert marked == ["W023", "W024", "W026", "W030"]
+    assert marked == ["W023", "W024", "W026", "W030", "W043"]

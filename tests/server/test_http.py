@@ -17,9 +17,10 @@ from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 
 from broadcasting.asgi import get_application, quick_answers
+from broadcasting.conf import ServerSettings
 from broadcasting.protocol.signing import request_text, sign
 from broadcasting.registry.memory import MemoryRegistry
-from broadcasting.server.http import MAX_HEAD, HttpProtocol
+from broadcasting.server.http import HttpProtocol
 from broadcasting.server.node import get_node
 from broadcasting.server.serve import configuration
 from broadcasting.typing import Receive, Scope, Send
@@ -28,6 +29,7 @@ from tests.conformance.peer import OPTIONS
 from tests.live import PATIENCE
 from tests.settings import BROADCASTING
 
+MAX_HEAD = ServerSettings().max_head_bytes
 BODY = b'{"name":"n","channel":"c","data":"{}"}'
 EVENT = {"name": "n", "channel": "c", "data": "{}"}
 INFO = {"info": "subscription_count"}

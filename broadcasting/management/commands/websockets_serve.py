@@ -117,7 +117,6 @@ class Command(BaseCommand):
             application,
             drain_seconds=server.drain_seconds,
             log_level=log_level,
-            behind_proxy=listening.local,
             quick=quick_answers(application),
             door=door,
         )
