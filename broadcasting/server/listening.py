@@ -79,9 +79,6 @@ class Listening:
     path: str | None = None
     """The file of a unix socket that is ours to remove."""
 
-    local: bool = False
-    """Whether only programs of this machine can reach it, such as a proxy."""
-
     _inode: tuple[int, int] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +141,7 @@ def at_path(path: str) -> Listening:
     except OSError as problem:
         raise CannotListen(f"Cannot listen on {path}: {_why(problem)}.") from problem
     where = f"the unix socket {path}"
-    return Listening(sockets=[sock.keep_spare()], where=where, is_url=False, path=path, local=True)
+    return Listening(sockets=[sock.keep_spare()], where=where, is_url=False, path=path)
 
 
 def handed(fd: int) -> Listening:
@@ -165,7 +162,7 @@ def handed(fd: int) -> Listening:
         where = f"the unix socket {os.fsdecode(name).replace(chr(0), '@')}"
     else:
         where = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-    return Listening(sockets=[sock.keep_spare()], where=where, is_url=not local, local=local)
+    return Listening(sockets=[sock.keep_spare()], where=where, is_url=not local)
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:

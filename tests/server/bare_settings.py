@@ -19,6 +19,10 @@ BROADCASTING = {
         {"id": "1", "key": "app-key", "secret": "app-secret"},
         {"id": "2", "key": "tls-key", "secret": "tls-secret", "require_tls": True},
     ],
-    "SERVER": {"PATH": os.environ.get("BARE_PATH", ""), "DRAIN_SECONDS": 1},
+    "SERVER": {
+        "PATH": os.environ.get("BARE_PATH", ""),
+        "DRAIN_SECONDS": 1,
+        "MAX_CONNECTIONS_PER_IP": int(os.environ.get("BARE_PER_IP", "0")) or None,
+    },
 }
 urlpatterns: list[object] = []

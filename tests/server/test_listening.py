@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
@@ -211,6 +212,26 @@ async def test_a_proxy_at_a_unix_socket_says_who_came_over_tls(folder: Path):
         proxied = {"X-Forwarded-Proto": "wss", "X-Forwarded-For": "192.0.2.7"}
         async with unix_connect(os.fspath(path), uri=uri, additional_headers=proxied) as client:
             assert "connection_established" in await heard(client)
+
+
+async def test_a_proxy_at_a_unix_socket_says_who_has_too_many(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And what the client put before that, as a proxy that appends leaves it, counts for nothing."""
+    monkeypatch.setenv("BARE_PER_IP", "1")
+    path = folder / "s"
+
+    def come(address: str) -> Any:
+        headers = {"X-Forwarded-For": address}
+        uri = f"ws://localhost{PATH}"
+        return unix_connect(os.fspath(path), uri=uri, additional_headers=headers)
+
+    with serving(folder / "log", "--uds", path):
+        async with come("192.0.2.7") as first, come("192.0.2.7, 192.0.2.8") as second:
+            assert "connection_established" in await heard(first)
+            assert "connection_established" in await heard(second)
+            async with come("192.0.2.9, 192.0.2.7") as third:
+                assert '"code":4100' in await heard(third)
 
 
 async def test_a_page_of_another_origin_is_refused_there_too(folder: Path):
