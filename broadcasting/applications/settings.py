@@ -16,6 +16,7 @@ from broadcasting.applications.base import BaseApplications
 from broadcasting.durations import is_some_seconds
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.encryption import read_master_key
+from broadcasting.protocol.origins import read_entry
 from broadcasting.wording import unknown_keys
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.]{1,100}")
@@ -103,11 +104,22 @@ def mistakes(entry: object) -> Iterator[str]:
     origins = entry.get("allowed_origins")
     if origins is not None and not _is_list_of(origins, str):
         yield "'allowed_origins' must be a list of strings"
+    else:
+        yield from _origin_mistakes(origins or ())
     master_key = entry.get("encryption_master_key")
     if master_key is not None and not _is_master_key(master_key):
         yield "'encryption_master_key' must be 32 bytes in base64, or None"
     yield from _number_mistakes(entry)
     yield from _webhook_mistakes(entry.get("webhooks", ()))
+
+
+def _origin_mistakes(origins: Sequence[str]) -> Iterator[str]:
+    for entry in origins:
+        if entry != "*" and read_entry(entry) is None:
+            yield (
+                f"{entry!r} in 'allowed_origins' fits no origin: write 'https://app.example.com',"
+                " 'app.example.com', 'app.example.com:8443' or '*.example.com'"
+            )
 
 
 def _is_master_key(value: object) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, register
 from django.core.checks import Warning as CheckWarning
 
@@ -35,6 +36,23 @@ def check_proxies(app_configs: object = None, **kwargs: object) -> list[CheckMes
             " network. If another server reads the variable, silence this check.",
             id="broadcasting.W042",
         )
+    ]
+
+
+@register("broadcasting", deploy=True)
+def check_origins(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
+    """W044: pages of any site may connect, and nobody has said so."""
+    if "*" not in django_settings.ALLOWED_HOSTS:
+        return []
+    open_to_all = [a.id for a in known_applications() or () if a.allowed_origins is None]
+    return [
+        CheckWarning(
+            f"ALLOWED_HOSTS has '*', so that pages of any site may open sockets of {app_id!r}.",
+            hint="List the hosts, or give the application 'allowed_origins': ['*'] there says that"
+            " it is meant.",
+            id="broadcasting.W044",
+        )
+        for app_id in open_to_all
     ]
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import validate_host
 
 from broadcasting.protocol.application import Application
+from broadcasting.protocol.origins import read_entry, read_origin
 
 logger = logging.getLogger("broadcasting.server")
 
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _reported: dict[tuple[str, str], None] = {}
 """What was logged already, the oldest first."""
 
@@ -33,7 +32,12 @@ def is_allowed(origin: str | None, application: Application) -> bool:
 
 
 def _matches_any(origin: str, entries: Sequence[str]) -> bool:
-    return "*" in entries or any(_matches(origin, entry) for entry in entries)
+    if "*" in entries:
+        return True
+    found = read_origin(origin)
+    if found is None:
+        return False
+    return any((one := read_entry(entry)) is not None and one.takes(found) for entry in entries)
 
 
 def _matches_site(origin: str) -> bool:
@@ -41,50 +45,10 @@ def _matches_site(origin: str) -> bool:
     hosts = list(settings.ALLOWED_HOSTS)
     if settings.DEBUG and not hosts:
         hosts = _DEBUG_HOSTS
-    host = _host(origin)
-    if host is not None and validate_host(host, hosts):
-        return True
-    return _matches_any(origin, settings.CSRF_TRUSTED_ORIGINS)
-
-
-def _matches(origin: str, entry: str) -> bool:
-    """Whether ``origin`` fits ``entry``: a full origin, or a host with or without a port.
-
-    ``*.`` in front of a host stands for whatever is below it.
-    """
-    host = _host(origin)
-    if host is None:
+    found = read_origin(origin)
+    if found is None:
         return False
-    pattern = entry if "://" in entry else f"//{entry}"
-    pattern_host = _host(pattern)
-    if pattern_host is None or not _host_matches(host, pattern_host):
-        return False
-    scheme, port = _place(pattern)
-    if scheme:
-        return _place(origin) == (scheme, port)
-    return port is None or _place(origin)[1] == port
-
-
-def _host_matches(host: str, pattern: str) -> bool:
-    if pattern.startswith("*."):
-        return host.endswith(pattern[1:])
-    return host == pattern
-
-
-def _place(origin: str) -> tuple[str, int | None]:
-    parts = urlsplit(origin)
-    return parts.scheme.lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
-
-
-def _host(origin: str) -> str | None:
-    try:
-        parts = urlsplit(origin)
-        _ = parts.port  # raises for a port that is none
-    except ValueError:
-        return None
-    if parts.hostname is None:
-        return None
-    return f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return validate_host(found.host, hosts) or _matches_any(origin, settings.CSRF_TRUSTED_ORIGINS)
 
 
 def _report(origin: str, application: Application) -> None:

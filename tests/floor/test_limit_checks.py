@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from broadcasting.checks.limits import check_limits, check_proxies, check_trust
+from broadcasting.checks.limits import check_limits, check_origins, check_proxies, check_trust
 
 ENTRY = {"id": "app", "key": "app-key", "secret": "app-secret", "enable_client_events": True}
 
@@ -57,3 +57,18 @@ def test_a_variable_that_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everybody_is_no_proxy(trusted: list[str], wrong: bool) -> None:
     with override_settings(BROADCASTING={"SERVER": {"TRUSTED_PROXIES": trusted}}):
         assert [message.id for message in check_trust()] == ["broadcasting.W043"] * wrong
+
+
+@pytest.mark.parametrize(
+    ("hosts", "origins", "wrong"),
+    [
+        (["*"], None, True),
+        (["*"], ["*"], False),
+        (["*"], ["shop.test"], False),
+        ([".shop.test"], None, False),
+    ],
+)
+def test_pages_of_any_site(hosts: list[str], origins: list[str] | None, wrong: bool) -> None:
+    application = {**ENTRY, "allowed_origins": origins}
+    with override_settings(BROADCASTING={"APPLICATIONS": [application]}, ALLOWED_HOSTS=hosts):
+        assert [message.id for message in check_origins()] == ["broadcasting.W044"] * wrong

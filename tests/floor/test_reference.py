@@ -190,4 +190,4 @@ def test_each_check_says_which_ids_it_gives(module: Any) -> None:
 
 def test_what_is_asked_of_deployments_only_is_marked() -> None:
     marked = re.findall(r"broadcasting\.(W\d{3})\n\n\*Deploy\.\*", CHECKS)
-    assert marked == ["W023", "W024", "W026", "W030", "W043"]
+    assert marked == ["W023", "W024", "W026", "W030", "W043", "W044"]

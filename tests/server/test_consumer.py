@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
+from broadcasting.applications import default_application
 from broadcasting.asgi import get_application
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.consumers import MESSAGES_A_TURN, PusherConsumer, _came_over_tls
+from broadcasting.consumers import MESSAGES_A_TURN, PusherConsumer, _came_over_tls, _origin
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.protocol import messages
 from broadcasting.server.node import get_node
+from broadcasting.server.origins import is_allowed
 from broadcasting.testing.client import PusherClient, SocketClosed
 from tests import settings
 from tests.server.fakes import FakeSocket, connection
@@ -283,6 +285,14 @@ class TestOrigins:
     async def test_an_application_may_name_its_origins(self, entry, origin, allowed):
         with applications(allowed_origins=[entry]):
             assert await self.connects(origin) is allowed
+
+    def test_two_origins_are_none(self):
+        one, two = (b"origin", b"https://testserver"), (b"Origin", b"https://evil.example")
+        assert _origin({"headers": []}) is None
+        assert _origin({"headers": [one]}) == "https://testserver"
+        for headers in ([one, two], [two, one], [one, one]):
+            said = _origin({"headers": headers})
+            assert not is_allowed(said, default_application())
 
     async def test_a_denial_is_logged_once_with_the_setting_to_change(self, caplog):
         caplog.set_level(logging.WARNING, "broadcasting.server")

@@ -217,7 +217,7 @@ async def test_a_proxy_at_a_unix_socket_says_who_came_over_tls(folder: Path):
 async def test_a_proxy_at_a_unix_socket_says_who_has_too_many(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """And what the client put before that, as a proxy that appends leaves it, counts for nothing."""
+    """And what the client itself has put before that counts for nothing."""
     monkeypatch.setenv("BARE_PER_IP", "1")
     path = folder / "s"
 
