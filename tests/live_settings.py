@@ -96,6 +96,12 @@ BROADCASTING = _BROADCASTING | {
             "max_messages_per_second": None,
         },
         {
+            "id": "once",
+            "key": "once-key",
+            "secret": "once-secret",
+            "enable_replay_protection": True,
+        },
+        {
             "id": "rated",
             "key": "rated-key",
             "secret": "rated-secret",

@@ -12,6 +12,7 @@ from functools import partial
 
 from broadcasting.api.authentication import authenticate, check_body, parse_query
 from broadcasting.api.counters import counters
+from broadcasting.api.replays import serve_once
 from broadcasting.api.requests import Request, body_limit, check_length, read_body
 from broadcasting.api.responses import (
     ApiError,
@@ -57,6 +58,8 @@ class Api:
             body = await self._serve(target, scope, receive)
         except ApiError as problem:
             counters.refused += problem.status < 500
+            counters.unauthorized += problem.status == 401
+            counters.too_large += problem.status == 413
             counters.failed += problem.status >= 500
             logger.info("%s %.200r: %s", scope["method"], scope["path"], problem.message)
             await respond_error(send, problem)
@@ -92,9 +95,12 @@ class Api:
         check_body(parameters.get("body_md5"), body)
         if not application.enabled:
             raise ApiError(403, "The application is disabled")
-        return await endpoint(
-            Request(application=application, name=target.name, parameters=parameters, body=body)
+        request = Request(
+            application=application, name=target.name, parameters=parameters, body=body
         )
+        if application.enable_replay_protection and scope["method"] == "POST":
+            return await serve_once(endpoint, request)
+        return await endpoint(request)
 
 
 def _application(target: Target, parameters: dict[str, str]) -> Application:

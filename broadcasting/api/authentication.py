@@ -9,11 +9,8 @@ from urllib.parse import unquote
 from broadcasting.api.responses import ApiError
 from broadcasting.api.routes import raw_path
 from broadcasting.protocol.application import Application
-from broadcasting.protocol.signing import request_text, verify
+from broadcasting.protocol.signing import MAX_SKEW, request_text, verify
 from broadcasting.typing import Scope
-
-MAX_SKEW = 600
-"""Seconds that a caller's clock may differ, either way (Pusher's rule)."""
 
 REQUIRED = frozenset({"auth_key", "auth_timestamp", "auth_version", "auth_signature"})
 

@@ -18,6 +18,15 @@ class Counters:
     refused: int = 0
     """Requests answered with 4xx."""
 
+    unauthorized: int = 0
+    """Of these, requests that were not signed as they must be (401)."""
+
+    too_large: int = 0
+    """Of these, requests whose body, or the data in it, was too large (413)."""
+
+    replayed: int = 0
+    """Of these, requests whose signature had been used (409)."""
+
     limited: int = 0
     """Of these, requests over their application's rate (429)."""
 

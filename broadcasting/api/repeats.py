@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from broadcasting.api.counters import counters
+from broadcasting.api.replays import KEEP_SECONDS as REPLAY_SECONDS
 from broadcasting.api.responses import ApiError
 from broadcasting.backplanes import Envelope
 from broadcasting.protocol.application import Application
@@ -40,8 +41,10 @@ async def publish_once(application: Application, key: str, envelopes: Sequence[E
     left yet.
     """
     registry, whole = get_registry(), f"event:{key}"
+    # For as long as the same signature may come.
+    keep = REPLAY_SECONDS if application.enable_replay_protection else KEEP_SECONDS
     async with _locks.setdefault((application.id, key), asyncio.Lock()):
-        if not await registry.claim(application.id, whole, KEEP_SECONDS):
+        if not await registry.claim(application.id, whole, keep):
             counters.repeated += 1
             return
         try:

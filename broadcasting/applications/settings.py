@@ -24,6 +24,7 @@ _FIELDS = {f.name for f in fields(Application)}
 _SWITCHES = (
     "enabled",
     "require_tls",
+    "enable_replay_protection",
     "enable_statistics",
     "enable_structured_data",
     "enable_subscription_count",

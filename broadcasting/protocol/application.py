@@ -73,6 +73,9 @@ class Application:
     enable_structured_data: bool = False
     """Whether the HTTP API takes ``data`` that is no string, and encodes it as JSON once."""
 
+    enable_replay_protection: bool = False
+    """Whether the HTTP API takes each signature of a POST once only."""
+
     webhooks: tuple[Webhook, ...] = ()
 
     max_message_size: int = 65_536

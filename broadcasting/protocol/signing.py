@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from broadcasting.protocol.application import Application
 
+MAX_SKEW = 600
+"""Seconds that the clock of who signs a request may differ, either way (Pusher's rule)."""
+
 
 def sign(secret: str, text: str | bytes) -> str:
     """Return the hex HMAC-SHA256 of ``text``."""

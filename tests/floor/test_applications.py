@@ -29,6 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "capacity": 100,
     "allowed_origins": ("https://example.com",),
     "enable_client_events": "members",
+    "enable_replay_protection": True,
     "enable_statistics": False,
     "enable_structured_data": True,
     "enable_subscription_count": True,
@@ -127,6 +128,8 @@ class TestOneEntry:
             ({"enable_client_events": None}, "'enable_client_events' must be False, True or"),
             ({"allowed_origins": "*"}, "'allowed_origins' must be a list of strings"),
             ({"allowed_origins": [None]}, "'allowed_origins' must be a list of strings"),
+            ({"allowed_origins": [".a.test"]}, "'.a.test' in 'allowed_origins' fits no origin"),
+            ({"allowed_origins": ["a.test/b"]}, "'a.test/b' in 'allowed_origins' fits no origin"),
             ({"webhooks": {}}, "'webhooks' must be a list of dicts"),
             ({"webhooks": None}, "'webhooks' must be a list of dicts"),
             (
