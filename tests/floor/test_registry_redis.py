@@ -23,11 +23,16 @@ numbers = itertools.count()
 class RedisStore(SharedStore):
     """Leases last as long as in production: tests turn the clock by turning what is kept."""
 
-    def __init__(self, valkey: Valkey, **options: Any) -> None:
-        self.client: Any = valkey.server.client()
+    def __init__(self, client: Any, **options: Any) -> None:
+        """``client``: a sync one of the server that ``options`` mean."""
+        self.client = client
         self.prefix = f"test-{next(numbers)}"
-        self.registry = RedisRegistry({"url": valkey.url, "prefix": self.prefix, **options})
+        self.registry = RedisRegistry({"prefix": self.prefix, **options})
         self.nodes: list[RedisNode] = []
+
+    @classmethod
+    def on(cls, valkey: Valkey, **options: Any) -> RedisStore:
+        return cls(valkey.server.client(), url=valkey.url, **options)
 
     def node(self) -> RedisNode:
         node = self.registry.enlist()
@@ -80,7 +85,7 @@ class RedisStore(SharedStore):
 
 @pytest.fixture
 async def store(valkey: Valkey) -> AsyncIterator[RedisStore]:
-    store = RedisStore(valkey)
+    store = RedisStore.on(valkey)
     yield store
     await store.close()
 

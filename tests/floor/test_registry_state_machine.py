@@ -56,7 +56,7 @@ class Nodes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.store = RedisStore(self.valkey)
+        self.store = RedisStore.on(self.valkey)
         self.ends = [self.run(self.enlist()) for _ in range(NODES)]
         self.is_dead = [False] * NODES
         self.rooms: dict[str, Room] = defaultdict(Room)

@@ -28,14 +28,14 @@ SHORT = {"heartbeat": 0.1, "lease": 0.5, "sweep": 0.05, **QUICK}
 
 @pytest.fixture
 async def store(valkey: Valkey) -> AsyncIterator[RedisStore]:
-    store = RedisStore(valkey)
+    store = RedisStore.on(valkey)
     yield store
     await store.close()
 
 
 @pytest.fixture
 async def own_store(own_valkey: Valkey) -> AsyncIterator[RedisStore]:
-    store = RedisStore(own_valkey, **QUICK)
+    store = RedisStore.on(own_valkey, **QUICK)
     yield store
     await store.close()
 
@@ -90,7 +90,7 @@ async def test_whoever_waits_in_line_is_told_as_well(
 
 
 async def test_nobody_is_dead_because_the_store_stood_still(own_valkey: Valkey) -> None:
-    store = RedisStore(own_valkey, **SHORT)
+    store = RedisStore.on(own_valkey, **SHORT)
     nodes = [store.node(), store.node()]
     for number, node in enumerate(nodes):
         await node.join("app", "c", f"{number}.1")
@@ -111,7 +111,7 @@ async def test_nobody_is_dead_because_the_store_stood_still(own_valkey: Valkey) 
 
 
 async def test_a_node_that_stops_renewing_is_swept_in_time(own_valkey: Valkey) -> None:
-    store = RedisStore(own_valkey, **SHORT)
+    store = RedisStore.on(own_valkey, **SHORT)
     dead, alive = store.node(), store.node()
     await dead.join("app", "c", "1.1")
     await alive.connect("app", "2.1")
