@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.backplanes.base import GapEnded, Receiver
 from broadcasting.backplanes.envelope import Envelope, encode
-from broadcasting.backplanes.redis_commands import RedisCommands
+from broadcasting.backplanes.redis_commands import LOOK_SECONDS, RedisCommands, commands_to
 from broadcasting.backplanes.redis_routes import OneServer, Shards
 from broadcasting.backplanes.redis_subscription import RedisSubscription
 from broadcasting.backplanes.remote import PLACE, Carrier, RemoteBackplane, seconds
@@ -68,7 +69,8 @@ class RedisBackplane(RemoteBackplane):
         self._clients = RedisClients(self.server)
         self._commands: RedisCommands | None = None
         if not self.server.cluster:
-            self._commands = RedisCommands(self.server, get_settings().publish_timeout)
+            self._commands = commands_to(self.server, get_settings().publish_timeout)
+        self._looked = 0.0
         self._beginnings: dict[str, str] = {}
 
     @property
@@ -135,4 +137,19 @@ class RedisBackplane(RemoteBackplane):
     async def _publish(self, topic: str, text: str) -> None:
         word = "SPUBLISH" if self.server.cluster else "PUBLISH"
         client: Any = self._clients.of_loop()
-        await client.execute_command(word, topic, text)
+        heard = await client.execute_command(word, topic, text)
+        if heard == 0 and self.server.sentinels and await self._has_moved(client.connection_pool):
+            await client.execute_command(word, topic, text)
+
+    async def _has_moved(self, pool: Any) -> bool:
+        """See SentinelCommands: a master that was replaced may go on answering."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        before = pool.master_address
+        try:
+            # Closes the pool's idle connections if it has.
+            return bool(await pool.get_master_address() != before)
+        except UNREACHABLE:
+            return False

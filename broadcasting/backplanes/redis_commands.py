@@ -7,11 +7,15 @@ long as the command. Here each thread that has something to say takes a connecti
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from broadcasting.redis_clients import RedisServer
+
+LOOK_SECONDS = 1.0
 
 
 class RedisCommands:
@@ -56,6 +60,41 @@ class RedisCommands:
             connection.disconnect()
         connection.connect()
         return connection
+
+
+class SentinelCommands(RedisCommands):
+    """To the master that the Sentinels name. One that was replaced may go on answering.
+
+    For seconds it takes what is published, and tells nobody. So where nobody got something, the
+    Sentinels are asked, at most once in LOOK_SECONDS.
+    """
+
+    def __init__(self, server: RedisServer, timeout: float) -> None:
+        super().__init__(server, timeout)
+        self._looked = 0.0
+
+    def run(self, *words: str) -> Any:
+        answer = super().run(*words)
+        if answer == 0 and self._has_moved():
+            self.close()
+            answer = super().run(*words)
+        return answer
+
+    def _has_moved(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        before = self._factory.master_address
+        try:
+            return bool(self._factory.get_master_address() != before)
+        except (RedisError, OSError):  # the Sentinels may be away while the server is well
+            return False
+
+
+def commands_to(server: RedisServer, timeout: float) -> RedisCommands:
+    """Return what sends to ``server``, which is no Cluster."""
+    return (SentinelCommands if server.sentinels else RedisCommands)(server, timeout)
 
 
 def _is_stale(connection: Any) -> bool:

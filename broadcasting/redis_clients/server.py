@@ -58,6 +58,8 @@ class RedisServer:
     """Where it is, for error messages: without user and password."""
 
     cluster: bool = False
+    sentinels: bool = False
+    """Whether Sentinels say where it is, as far as the options tell."""
 
     def client(self, timeout: float) -> redis.Redis:
         """Return a sync client that waits ``timeout`` seconds at most for each step.
@@ -153,7 +155,9 @@ def _of_sentinels(options: Mapping[str, Any], place: str) -> RedisServer:
         )
         return asked.master_for(service)
 
-    return RedisServer(make, f"Redis {service!r} of the Sentinels at {_shown(sentinels)}")
+    return RedisServer(
+        make, f"Redis {service!r} of the Sentinels at {_shown(sentinels)}", sentinels=True
+    )
 
 
 def _of_cluster(options: Mapping[str, Any], place: str) -> RedisServer:

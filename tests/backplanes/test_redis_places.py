@@ -1,0 +1,239 @@
+"""The backplane, wherever Redis or Valkey is and however one gets in: users, Sentinels, shards."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from broadcasting.backplanes.envelope import Envelope
+from broadcasting.backplanes.redis import RedisBackplane
+from broadcasting.exceptions import BackplaneUnavailable
+from tests.backplanes.contract import ENVELOPE, Inbox, RemoteContract, published
+from tests.conftest import Valkey
+from tests.redis_servers import (
+    ClusterSite,
+    RedisProcess,
+    SentinelSite,
+    cluster_site,
+    free_ports,
+    running,
+    sentinel_site,
+    until,
+)
+from tests.server.certificates import Certificate
+
+QUICK = {"retry_delay": 0.1, "idle_timeout": 0.5}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSite]:
+    with cluster_site(tmp_path_factory.mktemp("cluster")) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSite]:
+    with sentinel_site(tmp_path_factory.mktemp("sentinels")) as site:
+        yield site
+
+
+class TestUser(RemoteContract):
+    """One that may do no more than publish and subscribe below its prefix."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, own_valkey: Valkey) -> None:
+        self.path = own_valkey.path
+        rules = ["on", ">se/cr:t@", "resetchannels", "&mine:*", "+publish", "+subscribe"]
+        own_valkey.server.client().execute_command(
+            "ACL", "SETUSER", "ada", *rules, "+unsubscribe", "+ping"
+        )
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        user = {"username": "ada", "password": "se/cr:t@", "prefix": "mine"}
+        return RedisBackplane({"url": f"unix://{self.path}", **user, **options})
+
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        client = Redis(unix_socket_path=str(self.path))
+        await asyncio.to_thread(client.publish, backplane.topic(app_id, channel), text)
+
+    async def test_what_the_server_forbids_is_told_and_no_secret(self):
+        backplane = await self.make(prefix="theirs", join_timeout=0.5)
+        node = backplane.connect(Inbox())
+        with pytest.raises(BackplaneUnavailable):
+            await node.join("app", "c")
+        assert "No permissions" in str(node.problem)
+        with pytest.raises(BackplaneUnavailable) as refused:
+            await asyncio.to_thread(backplane.publish, ENVELOPE)
+        assert "se/cr" not in str(refused.value) + str(node.problem)
+        await node.close()
+
+
+@pytest.mark.full
+class TestCluster(RemoteContract):
+    """Three shards, and pub/sub that stays within one."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, cluster: ClusterSite) -> None:
+        self.site = cluster
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
+
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        topic = backplane.topic(app_id, channel)
+        await asyncio.to_thread(self.site.owner(topic).run, "SPUBLISH", topic, text)
+
+    async def test_thousands_of_channels_are_heard_at_the_shards_that_have_them(self):
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await asyncio.gather(*(node.join("app", f"c{number}") for number in range(3000)))
+        for number in range(0, 3000, 300):
+            await backplane.apublish(Envelope(app_id="app", channel=f"c{number}", frame="x"))
+            assert (await inbox.next()).channel == f"c{number}"
+        heard = [int(p.client().info("stats")["pubsubshard_channels"]) for p in self.site.primaries]
+        assert min(heard) > 900
+        assert sum(heard) == 3000
+        await node.close()
+
+    async def test_one_url_finds_the_others(self):
+        host, port = self.site.primaries[0].address
+        backplane = RedisBackplane({"url": f"redis://{host}:{port}", "cluster": True, **QUICK})
+        inbox = Inbox()
+        node = backplane.connect(inbox)
+        for number in range(20):
+            await node.join("app", f"c{number}")
+            await backplane.apublish(Envelope(app_id="app", channel=f"c{number}", frame="x"))
+            assert (await inbox.next()).channel == f"c{number}"
+        await node.close()
+
+    async def test_a_slot_that_moves_takes_its_channels_along(self):
+        backplane, inbox, ended = await self.make(), Inbox(), asyncio.Event()
+        node = backplane.connect(inbox, ended.set)
+        await node.join("app", "moving")
+        topic = backplane.topic("app", "moving")
+        source = self.site.owner(topic)
+        target = next(p for p in self.site.primaries if p is not source)
+        slot, new = source.run("CLUSTER", "KEYSLOT", topic), target.run("CLUSTER", "MYID")
+        # The new owner first: it refuses nothing from then on.
+        for process in (target, source, *self.site.primaries):
+            await asyncio.to_thread(process.run, "CLUSTER", "SETSLOT", slot, "NODE", new)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert self.site.owner(topic) is target
+        assert (node.gaps, node.problem) == (1, None)
+        for number in range(3):
+            await backplane.apublish(Envelope(app_id="app", channel="moving", frame=str(number)))
+            assert (await inbox.next()).frame == str(number)
+        assert inbox.queue.empty()
+        await node.close()
+
+
+@pytest.mark.full
+async def test_a_shard_that_fails_over_is_heard_again_and_the_others_all_the_time(tmp_path: Path):
+    with cluster_site(tmp_path, replicas=True) as site:
+        backplane = RedisBackplane({**site.options, **QUICK})
+        inbox, ended = Inbox(), asyncio.Event()
+        node = backplane.connect(inbox, ended.set)
+        for number in range(30):
+            await node.join("app", f"c{number}")
+        lost = site.owner(backplane.topic("app", "c0"))
+        lost.kill()
+        async with asyncio.timeout(60):
+            await ended.wait()
+        assert (node.gaps, node.connected) == (1, True)
+        for number in range(30):
+            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
+            await published(backplane, envelope)
+            assert await inbox.next() == envelope
+        assert inbox.queue.empty()
+        await node.close()
+
+
+@pytest.mark.full
+class TestSentinel(RemoteContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, sentinels: SentinelSite) -> None:
+        self.site = sentinels
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
+
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        topic = backplane.topic(app_id, channel)
+        port = self.site.master_port()
+        await asyncio.to_thread(Redis(port=port).publish, topic, text)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("how", ["killed", "asked"])
+async def test_after_a_failover_the_new_master_is_heard(tmp_path: Path, how: str):
+    with sentinel_site(tmp_path) as site:
+        backplane = RedisBackplane({**site.options, **QUICK})
+        inbox, ended = Inbox(), asyncio.Event()
+        node = backplane.connect(inbox, ended.set)
+        for number in range(20):
+            await node.join("app", f"c{number}")
+        await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c0", frame="0"))
+        assert (await inbox.next()).frame == "0"
+        if how == "killed":
+            site.master.kill()
+        else:
+            site.sentinels[0].run("SENTINEL", "FAILOVER", site.service)
+        new = site.replica.port
+        await asyncio.to_thread(until, lambda: site.master_port() == new, "a failover")
+        async with asyncio.timeout(30):
+            await ended.wait()
+        assert node.connected
+        for number in range(20):
+            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
+            await published(backplane, envelope)
+            assert await inbox.next() == envelope
+        assert inbox.queue.empty()
+        await node.close()
+
+
+@pytest.mark.full
+class TestTls(RemoteContract):
+    """Debian's Redis, which shows a certificate and wants one."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, tmp_path: Path, certificate: Certificate) -> Iterator[None]:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            pytest.skip("no redis-server here; on Debian: apt-get install redis-server")
+        cert, key = str(certificate.certificate), str(certificate.key)
+        ssl = {"ssl_ca_certs": cert, "ssl_certfile": cert, "ssl_keyfile": key}
+        plain, self.port = free_ports(2)
+        tls = ["--tls-port", str(self.port), "--tls-cert-file", cert, "--tls-key-file", key]
+        server = RedisProcess(plain, tmp_path / "r", [*tls, "--tls-ca-cert-file", cert], binary)
+        self.connection, self.plain = ssl, server
+        with running(server):
+            yield
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        url = f"rediss://localhost:{self.port}/0"
+        return RedisBackplane({"url": url, "connection": self.connection, **QUICK, **options})
+
+    async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
+        topic = backplane.topic(app_id, channel)
+        await asyncio.to_thread(self.plain.run, "PUBLISH", topic, text)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"ssl_ca_certs": None}, {"ssl_certfile": None, "ssl_keyfile": None}]
+    )
+    async def test_a_certificate_that_is_not_good_opens_nothing(self, wrong: dict[str, None]):
+        connection = {**self.connection, **wrong}
+        backplane = await self.make(connection=connection, join_timeout=1)
+        with pytest.raises(BackplaneUnavailable):
+            await asyncio.to_thread(backplane.publish, ENVELOPE)
+        node = backplane.connect(Inbox())
+        with pytest.raises(BackplaneUnavailable):
+            await node.join("app", "c")
+        assert not node.connected
+        await node.close()
