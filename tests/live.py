@@ -40,6 +40,8 @@ class Server:
     env: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=lambda: Path(tempfile.mkstemp(suffix=".log")[1]))
+    options: tuple[str, ...] = ()
+    """More words for ``websockets_serve``."""
 
     @property
     def url(self) -> str:
@@ -58,7 +60,7 @@ class Server:
         """Run it and return once it takes connections."""
         manage = [sys.executable, "-m", "django"]
         command = {
-            "uvicorn": [*manage, "websockets_serve", "--port", str(self.port)],
+            "uvicorn": [*manage, "websockets_serve", "--port", str(self.port), *self.options],
             "daphne": [*manage, "runserver", "--noreload", f"127.0.0.1:{self.port}"],
             "hypercorn": [
                 *(sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{self.port}"),

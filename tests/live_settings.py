@@ -11,7 +11,7 @@ from tests.settings import INSTALLED_APPS as _INSTALLED_APPS
 
 DEBUG = bool(os.environ.get("LIVE_DEBUG"))
 ROOT_URLCONF = "tests.liveapp.urls"
-ASGI_APPLICATION = "tests.liveapp.asgi.application"
+ASGI_APPLICATION = os.environ.get("LIVE_ASGI_APPLICATION", "tests.liveapp.asgi.application")
 INSTALLED_APPS = [app for app in _INSTALLED_APPS if app != "tests.testapp"] + ["tests.liveapp"]
 LOGGING = {
     "version": 1,
@@ -123,7 +123,11 @@ BROADCASTING = _BROADCASTING | {
         "SLOW_POLICY": os.environ.get("LIVE_SLOW_POLICY", "close"),
         "SUBSCRIPTION_COUNT_INTERVAL": 1,
         "OUTBOX_BYTES": int(os.environ.get("LIVE_OUTBOX_BYTES", "1048576")),
-        "DRAIN_SECONDS": 2,
+        "DRAIN_SECONDS": float(os.environ.get("LIVE_DRAIN_SECONDS", "2")),
+        "DRAIN_DELAY": float(os.environ.get("LIVE_DRAIN_DELAY", "0")),
+        "DRAIN_RATE": int(os.environ.get("LIVE_DRAIN_RATE", "1000")),
+        "MAX_HANDSHAKES_PER_SECOND": int(os.environ.get("LIVE_HANDSHAKES", "5000")),
+        "MAX_SUBSCRIPTIONS_PER_SECOND": int(os.environ.get("LIVE_SUBSCRIPTIONS", "20000")),
     },
 }
 if _webhook := os.environ.get("LIVE_WEBHOOK"):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from broadcasting.api import channels, events, users
+from broadcasting.api import channels, events, restarting, users
 from broadcasting.api.requests import Request
 from broadcasting.applications import get_applications
 from broadcasting.typing import Scope
@@ -22,6 +22,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/apps/{app_id}/connections": {"GET": channels.connections},
     "/apps/{app_id}/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
     "/apps/{app_id}/users/{user_id}/revoke": {"POST": users.revoke},
+    "/apps/{app_id}/restart": {"POST": restarting.restart},
     # One library asks so, of the application whose key stands in the query.
     "/users/{user_id}/terminate_connections": {"POST": users.terminate_connections},
 }

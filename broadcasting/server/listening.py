@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,9 @@ class Listening:
     path: str | None = None
     """The file of a unix socket that is ours to remove."""
 
+    is_lendable: bool = False
+    """Whether others share the port, and get what comes while these sockets are closed."""
+
     _inode: tuple[int, int] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +98,20 @@ class Listening:
         if self.path is not None and self._inode == _inode(self.path):
             os.unlink(self.path)
         self.path = None
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Leave what comes meanwhile to those who share the port. Raises CannotListen."""
+        if not self.is_lendable:
+            yield
+            return
+        places = [(sock.family, sock.getsockname()) for sock in self.sockets]
+        self.close()
+        yield
+        try:
+            self.sockets = [_bound(*place, share=True) for place in places]
+        except OSError as problem:
+            raise CannotListen(f"Cannot listen on {self.where}: {_why(problem)}.") from problem
 
     def close(self) -> None:
         """Give everything back."""
@@ -121,6 +139,30 @@ def on_port(host: str, port: int) -> Listening:
         more = " Stop what listens there, or choose another --port." if _taken(problem) else ""
         raise CannotListen(f"Cannot listen on {shown}:{port}: {_why(problem)}.{more}") from problem
     return Listening(sockets=sockets, where=f"{shown}:{sockets[0].getsockname()[1]}")
+
+
+def on_shared_port(host: str, port: int, times: int) -> list[Listening]:
+    """Bind a port so often that each of several processes has sockets of its own there.
+
+    The system deals connections out among them evenly, which it does not where many wait at
+    one socket. Only Linux does so; elsewhere all have the same. Raises CannotListen.
+    """
+    first = on_port(host, port)
+    if sys.platform != "linux":
+        return [first] * times
+    # Another server of ours would share as well, and nobody would notice: so not at first.
+    places = [(sock.family, sock.getsockname()) for sock in first.sockets]
+    first.close()
+    bound: list[Listening] = []
+    try:
+        for _ in range(times):
+            sockets = [_bound(*place, share=True) for place in places]
+            bound.append(Listening(sockets=sockets, where=first.where, is_lendable=True))
+    except OSError as problem:
+        for listening in bound:
+            listening.close()
+        raise CannotListen(f"Cannot listen on {first.where}: {_why(problem)}.") from problem
+    return bound
 
 
 def at_path(path: str) -> Listening:
@@ -171,11 +213,13 @@ def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bound(family: int, address: Any) -> Listener:
+def _bound(family: int, address: Any, *, share: bool = False) -> Listener:
     sock = Listener(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would share the port with whoever has it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)

@@ -1,0 +1,245 @@
+"""``websockets_serve --workers``: several processes at one port, and the parent that keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import live
+from tests.conformance.peer import Peer, join
+from tests.conformance.publishing import publish
+from tests.conftest import Valkey
+from tests.server.command import refused
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="session")
+def crossing_env(valkey: Valkey, live_database: Path) -> dict[str, str]:
+    return {
+        "BROADCAST_BACKPLANE": "redis",
+        "BROADCASTING_TEST_DATABASE": str(live_database),
+        "REDIS_URL": valkey.url,
+        "BROADCAST_QUEUE": "sync",
+    }
+
+
+def start(env: dict[str, str], *options: str) -> live.Server:
+    """A parent whose workers serve."""
+    server = live.Server("uvicorn", live.free_port(), env, options=options)
+    server.start()
+    live.wait_for_line(server.log, "Stop with Control-C.", server.process)
+    return server
+
+
+@pytest.fixture
+def parent(crossing_env: dict[str, str]) -> Iterator[live.Server]:
+    server = start(crossing_env, "--workers", str(WORKERS))
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.log.unlink()
+
+
+def children(server: live.Server) -> set[int]:
+    """The process ids of the workers that live."""
+    assert server.process is not None
+    pid = server.process.pid
+    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once ``condition`` holds, which is another process's affair."""
+    async with asyncio.timeout(live.PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+def sockets_of(pid: int, port: int) -> int:
+    """How many established connections of ``port`` a process holds."""
+    inodes = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(entry))
+    local = f":{port:04X}"
+    rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        row[1].endswith(local) and row[3] == "01" and f"socket:[{row[9]}]" in inodes for row in rows
+    )
+
+
+@contextlib.asynccontextmanager
+async def crowd(server: live.Server, size: int) -> AsyncIterator[list[Peer]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(join(server)) for _ in range(size)]
+
+
+async def test_workers_share_the_port_and_what_they_are_told(parent: live.Server):
+    assert "held by 2 workers" in parent.log.read_text()
+    async with crowd(parent, 24) as peers:
+        held = {pid: sockets_of(pid, parent.port) for pid in children(parent)}
+        assert sum(held.values()) == len(peers)
+        assert min(held.values()) > 0, held
+        for peer in peers:
+            await peer.subscribe("news")
+        await publish(parent, "news", "Shipped")
+        for peer in peers:
+            assert await peer.expect("Shipped", "news") == "{}"
+
+
+async def test_one_that_crashes_is_started_again_and_the_others_go_on(parent: live.Server):
+    async with crowd(parent, 24) as peers:
+        before = children(parent)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: len(children(parent) - {victim}) == WORKERS)
+        live.wait_for_line(parent.log, "killed by SIGKILL", parent.process)
+        survivors = [peer for peer in peers if not await is_cut(peer)]
+        assert 0 < len(survivors) < len(peers)
+        for peer in survivors:
+            await peer.silence()
+        async with join(parent) as newcomer:
+            await newcomer.silence()
+
+
+async def is_cut(peer: Peer) -> bool:
+    await asyncio.sleep(0)
+    if peer.socket.close_code is None:
+        with contextlib.suppress(Exception):
+            await peer.silence()
+    return peer.socket.close_code is not None
+
+
+async def ended_well(peer: Peer) -> None:
+    problem = await peer.expect_refusal(None, 4200)
+    assert await peer.closed() == (4200, problem["message"])
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+async def test_the_parent_drains_all_of_them(parent: live.Server, sig: signal.Signals):
+    async with crowd(parent, 12) as peers:
+        assert parent.process is not None
+        parent.process.send_signal(sig)
+        await asyncio.gather(*map(ended_well, peers))
+        assert await asyncio.to_thread(parent.process.wait, live.PATIENCE) == 0
+    assert "Traceback" not in parent.log.read_text()
+
+
+async def test_workers_end_with_their_parent(parent: live.Server):
+    workers = children(parent)
+    async with crowd(parent, 6) as peers:
+        assert parent.process is not None
+        parent.process.kill()
+        await asyncio.gather(*map(ended_well, peers))
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+@pytest.mark.full
+async def test_a_second_signal_waits_for_nobody(crossing_env: dict[str, str]):
+    parent = start(crossing_env | {"LIVE_DRAIN_DELAY": "60"}, "--workers", "2")
+    async with crowd(parent, 6) as peers:
+        assert parent.process is not None
+        parent.process.terminate()
+        live.wait_for_port(parent.port, parent.process, parent.log)  # which goes on
+        for peer in peers:
+            await peer.silence()
+        parent.process.terminate()
+        await asyncio.gather(*map(ended_well, peers))
+        assert await asyncio.to_thread(parent.process.wait, live.PATIENCE) == 0
+
+
+@pytest.mark.full
+async def test_sighup_replaces_them_one_by_one_and_nobody_is_refused(parent: live.Server):
+    before = children(parent)
+    refusals: list[Exception] = []
+    done = asyncio.Event()
+
+    async def keep_coming() -> int:
+        came = 0
+        while not done.is_set():
+            try:
+                async with join(parent):
+                    came += 1
+            except Exception as problem:
+                refusals.append(problem)
+        return came
+
+    async with crowd(parent, 12) as peers, asyncio.TaskGroup() as group:
+        coming = group.create_task(keep_coming())
+        assert parent.process is not None
+        parent.process.send_signal(signal.SIGHUP)
+        await asyncio.gather(*map(ended_well, peers))
+        await until(lambda: "All workers were replaced" in parent.log.read_text())
+        done.set()
+    assert not refusals
+    assert coming.result() > 0
+    assert not before & children(parent)
+    assert len(children(parent)) == WORKERS
+
+
+@pytest.mark.full
+async def test_a_socket_that_was_handed_or_made_is_shared(
+    crossing_env: dict[str, str], tmp_path: Path
+):
+    path = tmp_path / "s.sock"
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "django", "websockets_serve", "--workers", "2"]
+    process = live.spawn([*command, "--uds", str(path)], crossing_env, log)
+    try:
+        live.wait_for_line(log, "Stop with Control-C.", process)
+        from websockets.asyncio.client import unix_connect
+
+        url = "ws://localhost/app/app-key?protocol=7"
+        async with unix_connect(str(path), url) as client:
+            assert "connection_established" in str(await client.recv())
+    finally:
+        assert live.stop(process) == 0
+    assert not path.exists()
+
+
+def test_without_a_backplane_that_crosses_nothing_is_bound():
+    said = refused("--workers", 2, "--port", live.free_port())
+    assert said.startswith("(broadcasting.E050) Several workers need a backplane that crosses")
+    assert "HINT" in said
+
+
+def test_there_must_be_one():
+    assert refused("--workers", 0) == "There must be a worker: give --workers a number above 0."
+
+
+def test_what_keeps_workers_from_starting_ends_the_parent(crossing_env: dict[str, str]):
+    env = crossing_env | {"LIVE_ASGI_APPLICATION": "tests.nowhere.application"}
+    port = str(live.free_port())
+    done = live.run(env, "-m", "django", "websockets_serve", "--workers", "2", "--port", port)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        "CommandError: Worker 1 ended while it started (exit code 1): what it printed above says"
+        " why."
+    )
+    assert "tests.nowhere" in done.stderr
+
+
+def test_a_taken_port_is_said_before_anything_starts(crossing_env: dict[str, str]):
+    with socket.socket() as taken:
+        # As another server with workers would have it.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = live.run(
+            crossing_env, "-m", "django", "websockets_serve", "--workers=2", "--port", port
+        )
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr.splitlines()[-1]
