@@ -242,7 +242,6 @@ class Supervisor:
             sockets=sockets,
             where=place.listening.where,
             is_url=place.listening.is_url,
-            local=place.listening.local,
             checked=checked,
         )
         with theirs:

@@ -37,7 +37,6 @@ class Assignment:
     sockets: tuple[int, ...]
     where: str
     is_url: bool
-    local: bool
     checked: bool
     """Whether the system checks were done for it already."""
 
@@ -51,7 +50,6 @@ class Assignment:
             sockets=[Listener(fileno=fd).keep_spare() for fd in self.sockets],
             where=self.where,
             is_url=self.is_url,
-            local=self.local,
         )
 
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--url",
-            help=f"the server, with the 'local' backplane, which no other way reaches; default: {URL}",
+            help=f"the server, with the 'local' backplane, which nothing else reaches; default: {URL}",
         )
         parser.add_argument("--uds", metavar="PATH", help="the same, by its unix socket")
 
