@@ -11,8 +11,10 @@ from uuid import uuid4
 from broadcasting.api.requests import Request
 from broadcasting.api.responses import ApiError
 from broadcasting.applications import default_application
-from broadcasting.durations import is_seconds
 from broadcasting.server.node import get_node
+
+LONGEST = 86_400
+"""Seconds over which servers may spread."""
 
 
 async def restart(request: Request) -> dict[str, Any]:
@@ -34,6 +36,6 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not is_seconds(seconds):
-        raise ApiError(400, "'over' must be a number of seconds")
+    if not 0 <= seconds <= LONGEST:
+        raise ApiError(400, f"'over' must be a number of seconds, at most {LONGEST}")
     return seconds

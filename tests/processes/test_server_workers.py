@@ -98,6 +98,7 @@ async def test_workers_share_the_port_and_what_they_are_told(parent: live.Server
             assert await peer.expect("Shipped", "news") == "{}"
 
 
+@pytest.mark.full
 async def test_one_that_crashes_is_started_again_and_the_others_go_on(parent: live.Server):
     async with crowd(parent, 24) as peers:
         before = children(parent)
@@ -126,6 +127,7 @@ async def ended_well(peer: Peer) -> None:
     assert await peer.closed() == (4200, problem["message"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 async def test_the_parent_drains_all_of_them(parent: live.Server, sig: signal.Signals):
     async with crowd(parent, 12) as peers:
@@ -136,6 +138,7 @@ async def test_the_parent_drains_all_of_them(parent: live.Server, sig: signal.Si
     assert "Traceback" not in parent.log.read_text()
 
 
+@pytest.mark.full
 async def test_workers_end_with_their_parent(parent: live.Server):
     workers = children(parent)
     async with crowd(parent, 6) as peers:
@@ -218,6 +221,7 @@ def test_there_must_be_one():
     assert refused("--workers", 0) == "There must be a worker: give --workers a number above 0."
 
 
+@pytest.mark.full
 def test_what_keeps_workers_from_starting_ends_the_parent(crossing_env: dict[str, str]):
     env = crossing_env | {"LIVE_ASGI_APPLICATION": "tests.nowhere.application"}
     port = str(live.free_port())
@@ -231,6 +235,7 @@ def test_what_keeps_workers_from_starting_ends_the_parent(crossing_env: dict[str
     assert "tests.nowhere" in done.stderr
 
 
+@pytest.mark.full
 def test_a_taken_port_is_said_before_anything_starts(crossing_env: dict[str, str]):
     with socket.socket() as taken:
         # As another server with workers would have it.

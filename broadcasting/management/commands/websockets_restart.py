@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
+from broadcasting.api.restarting import LONGEST
 from broadcasting.applications import default_application
 from broadcasting.backplanes import control, get_backplane
 from broadcasting.broadcasters.pusher.requests import Request, signed
@@ -36,13 +37,13 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--url",
-            help=f"the server, with the 'local' backplane, which nothing else reaches; default: {URL}",
+            help=f"the server, where the 'local' backplane reaches none; default: {URL}",
         )
         parser.add_argument("--uds", metavar="PATH", help="the same, by its unix socket")
 
     def handle(self, *args: Any, over: float, url: str | None, uds: str | None, **_: Any) -> None:
-        if not 0 <= over < float("inf"):
-            raise CommandError("--over is a number of seconds, 0 or more.")
+        if not 0 <= over <= LONGEST:
+            raise CommandError(f"--over is a number of seconds from 0 to {LONGEST}.")
         if get_backplane().crosses_processes:
             if url is not None or uds is not None:
                 raise CommandError(

@@ -1,0 +1,262 @@
+"""Servers that are told to stop, or to restart, while sockets and events come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import live
+from tests.conformance.peer import Peer, dial, join
+from tests.conformance.publishing import publish
+from tests.conftest import Valkey
+from tests.processes.test_server_workers import children, crowd, start, until
+
+Env = dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def one(live_database: Path) -> Env:
+    """The environment of a server by itself."""
+    return {"BROADCASTING_TEST_DATABASE": str(live_database)}
+
+
+@pytest.fixture(scope="session")
+def several(one: Env, valkey: Valkey) -> Env:
+    """That of servers which reach each other."""
+    return one | {
+        "BROADCAST_BACKPLANE": "redis",
+        "REDIS_URL": valkey.url,
+        "BROADCAST_QUEUE": "sync",
+    }
+
+
+@contextlib.contextmanager
+def running(env: Env, *options: str) -> Iterator[live.Server]:
+    server = start(env, *options)
+    try:
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+        server.log.unlink()
+
+
+async def ready(server: live.Server) -> tuple[int, Any]:
+    """What /ready says."""
+    return await asyncio.to_thread(_get, f"{server.url}/ready")
+
+
+def _get(url: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=live.PATIENCE) as answer:  # noqa: S310 - loopback
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def terminate(server: live.Server) -> None:
+    assert server.process is not None
+    server.process.terminate()
+
+
+async def end_of(server: live.Server) -> int:
+    assert server.process is not None
+    return await asyncio.to_thread(server.process.wait, live.PATIENCE)
+
+
+async def sent_away(peer: Peer) -> None:
+    """Read until the server says goodbye, whatever else it says before."""
+    while (message := await peer.receive())["event"] != "pusher:error":
+        pass
+    assert message["data"]["code"] == 4200
+    assert (await peer.closed())[0] == 4200
+
+
+async def test_a_server_that_drains_is_not_ready_and_takes_nobody(one: Env):
+    """21, 238: sockets go in turns, members with them; whoever comes is told 4200."""
+    with running(one | {"LIVE_DRAIN_RATE": "2", "LIVE_DRAIN_SECONDS": "20"}) as server:
+        assert (await ready(server))[0] == 200
+        async with crowd(server, 4) as peers:
+            watcher, *others = peers
+            for number, peer in enumerate(peers):
+                await peer.enter("presence-room", str(number))
+            terminate(server)
+            first = asyncio.gather(*map(sent_away, peers))
+            while (await ready(server))[0] == 200:
+                await asyncio.sleep(0.02)  # until the signal was seen
+            assert (await ready(server))[1]["problems"] == ["draining"]
+            async with dial(server) as newcomer:
+                problem = await newcomer.expect_refusal(None, 4200)
+                assert await newcomer.closed() == (4200, problem["message"])
+            await first
+            assert watcher.socket.close_code == 4200
+            assert len(others) == 3
+        assert await end_of(server) == 0
+
+
+async def test_members_leave_one_after_the_other(one: Env):
+    """238: who is still here is told of each that went."""
+    with running(one | {"LIVE_DRAIN_RATE": "4", "LIVE_DRAIN_SECONDS": "20"}) as server:
+        async with crowd(server, 4) as peers:
+            for number, peer in enumerate(peers):
+                await peer.enter("presence-room", str(number))
+            terminate(server)
+            departures = await asyncio.gather(*map(departures_seen, peers))
+        assert await end_of(server) == 0
+    # The last one saw all others go.
+    assert max(departures) == 3
+
+
+async def departures_seen(peer: Peer) -> int:
+    seen = 0
+    while (message := await peer.receive())["event"] != "pusher:error":
+        seen += message["event"] == "pusher_internal:member_removed"
+    await peer.closed()
+    return seen
+
+
+@pytest.mark.full
+async def test_before_it_drains_it_serves_for_a_while_and_says_so(one: Env):
+    with running(one | {"LIVE_DRAIN_DELAY": "3600"}) as server:
+        async with join(server) as peer:
+            terminate(server)
+            while (await ready(server))[0] == 200:
+                await asyncio.sleep(0.02)  # until the signal was seen
+            async with join(server) as newcomer:
+                await newcomer.subscribe("news")
+                await publish(server, "news", "Shipped")
+                assert await newcomer.expect("Shipped", "news") == "{}"
+                terminate(server)  # nobody has time for that
+                await asyncio.gather(sent_away(peer), sent_away(newcomer))
+        assert await end_of(server) == 0
+
+
+@pytest.mark.full
+async def test_a_second_signal_in_the_middle_of_it_sends_all_away_at_once(one: Env):
+    with running(one | {"LIVE_DRAIN_RATE": "1", "LIVE_DRAIN_SECONDS": "3600"}) as server:
+        async with crowd(server, 5) as peers:
+            terminate(server)
+            while (await ready(server))[0] == 200:
+                await asyncio.sleep(0.02)  # until the signal was seen
+            assert server.process is not None
+            server.process.send_signal(signal.SIGINT)
+            await asyncio.gather(*map(sent_away, peers))
+        assert await end_of(server) == 0
+
+
+@pytest.mark.full
+def test_one_is_restarted_through_its_own_port(one: Env):
+    """239: with a backplane that reaches nobody else."""
+    with running(one) as server:
+        done = live.run(one, "-m", "django", "websockets_restart", "--url", server.url)
+        assert done.returncode == 0, done.stderr
+        assert "was told to restart" in done.stdout
+        assert server.process is not None
+        assert server.process.wait(live.PATIENCE) == 0
+    again = live.run(one, "-m", "django", "websockets_restart", "--url", server.url)
+    assert again.returncode == 1
+    assert again.stderr.splitlines()[-1].startswith("CommandError: No server answers at")
+
+
+@pytest.mark.full
+async def test_all_of_a_deployment_are_restarted_at_one_word(several: Env):
+    """239: a server by itself ends for its supervisor; a parent replaces each worker once."""
+    with running(several) as single, running(several, "--workers", "2") as parent:
+        before = children(parent)
+        async with join(single) as here, join(parent) as there:
+            told = asyncio.to_thread(live.run, several, "-m", "django", "websockets_restart")
+            done, *_ = await asyncio.gather(told, sent_away(here), sent_away(there))
+            assert done.returncode == 0, done.stderr
+        assert await end_of(single) == 0
+        await until(lambda: "All workers were replaced" in parent.log.read_text())
+        assert not before & children(parent)
+        assert parent.log.read_text().count("Replacing 2 workers") == 1
+
+
+class Returning:
+    """A client that comes back wherever it is sent, and keeps what it heard."""
+
+    def __init__(self, servers: list[live.Server], number: int) -> None:
+        self.servers = servers
+        self.number = number
+        self.sessions: list[list[int]] = []
+        self.spans: list[tuple[int, int]] = []
+
+    async def run(self, done: asyncio.Event) -> None:
+        turn = self.number
+        while not done.is_set():
+            server = self.servers[turn % len(self.servers)]
+            turn += 1
+            with contextlib.suppress(OSError):
+                async with dial(server) as peer:
+                    await self._listen(peer)
+            await asyncio.sleep(0)
+
+    async def _listen(self, peer: Peer) -> None:
+        heard: list[int] = []
+        message = await peer.receive()
+        if message["event"] != "pusher:connection_established":
+            return
+        await peer.ask("news", auth="")
+        self.sessions.append(heard)
+        while (message := await peer.receive())["event"] != "pusher:error":
+            if message["event"] == "Tick":
+                heard.append(int(message["data"]))
+            elif message["event"] == "Over":
+                return
+
+
+@pytest.mark.full
+async def test_a_rolling_restart_loses_and_doubles_nothing(several: Env):
+    """Three nodes, restarted one after the other, while events are published through them."""
+    quick = several | {"LIVE_DRAIN_RATE": "60", "LIVE_DRAIN_SECONDS": "20"}
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(running(quick)) for _ in range(3)]
+        clients = [Returning(servers, number) for number in range(90)]
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for client in clients:
+                group.create_task(client.run(done))
+            await asyncio.sleep(0)
+            ticking = group.create_task(tick(servers, done))
+            for server in servers:
+                while not all(client.sessions for client in clients):
+                    await asyncio.sleep(0.05)
+                assert await asyncio.to_thread(server.stop) == 0
+                await asyncio.to_thread(server.start)
+                while (await ready(server))[0] != 200:
+                    await asyncio.sleep(0.05)
+            done.set()
+            last = await ticking
+            await publish(servers[0], "news", "Over")
+    assert last > 20
+    sessions = [session for client in clients for session in client.sessions if session]
+    assert len(sessions) > len(clients)
+    for session in sessions:
+        # From its first event to its goodbye, each came once and in order.
+        assert session == list(range(session[0], session[-1] + 1))
+    # Those who were never sent away again heard the end.
+    assert max(session[-1] for session in sessions) == last
+
+
+async def tick(servers: list[live.Server], done: asyncio.Event) -> int:
+    """Publish a number after the other, through whichever server takes it; return the last."""
+    number = 0
+    while not done.is_set():
+        number += 1
+        for server in (*servers, *servers):
+            try:
+                await publish(server, "news", "Tick", str(number))
+                break
+            except (OSError, AssertionError):
+                continue
+        await asyncio.sleep(0.02)
+    return number
