@@ -20,6 +20,13 @@ from broadcasting.server.lane import Watcher
 from broadcasting.server.waiting import join, wake
 from broadcasting.typing import Message
 
+WINDOW = 32_768
+"""Bytes that the kernel takes from a peer while we do not read (Linux takes twice as many). What it
+has taken comes in one read, and is kept here until the last message in it is handled."""
+
+BEHIND = 4_096
+"""Bytes behind the message that lies ready, beyond which no more are read."""
+
 HIGH_WATER = 16_384
 """Bytes in a transport from which on a sender waits, where it waits for any at all otherwise.
 
@@ -120,6 +127,7 @@ class Endpoint(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvicorn's servers have streams
         self.transport.set_write_buffer_limits(HIGH_WATER)
+        _limit_window(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -198,8 +206,11 @@ class Endpoint(asyncio.Protocol):
         self._decoder.feed(data)
         if self._state < OPEN or self._next is not None or self._scheduled:
             self._hold()
-        else:
-            self._read()
+            return
+        self._read()
+        # Between two messages none lies ready, and whatever came then would be added.
+        if self._next is not None and self._decoder.waiting > BEHIND:
+            self._hold()
 
     def _read(self) -> None:
         """Read frames until a message lies ready, or none is whole."""
@@ -355,6 +366,13 @@ class Endpoint(asyncio.Protocol):
 
 def _disconnect(code: int, reason: str) -> Message:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+def _limit_window(transport: asyncio.BaseTransport) -> None:
+    # Not every kind of transport has a socket, nor every kind of socket a window.
+    with contextlib.suppress(Exception):
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
 
 
 def reset(transport: Any) -> None:

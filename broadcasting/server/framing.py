@@ -129,9 +129,9 @@ class Decoder:
         self._final = False
 
     @property
-    def waiting(self) -> bool:
-        """Whether bytes wait here that made no event yet."""
-        return self._at < len(self._data)
+    def waiting(self) -> int:
+        """How many bytes wait here that made no event yet."""
+        return len(self._data) - self._at
 
     def feed(self, data: bytes) -> None:
         """Take what came from the client."""
