@@ -91,6 +91,12 @@ class Counters:
     swept: int = 0
     """Entries of dead nodes that this one took out of the registry."""
 
+    heads_too_many: int = 0
+    """HTTP connections ended because of too many requests that waited for an answer."""
+
+    unread_held: int = 0
+    """Times that a socket was not heard until it read the answers it had asked for."""
+
     over_capacity: int = 0
     """Connections refused since their application held as many as it may."""
 

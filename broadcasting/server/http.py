@@ -27,6 +27,10 @@ from broadcasting.server.limits import Door
 from broadcasting.server.node import get_node
 from broadcasting.typing import AsgiApplication, Scope
 
+MAX_WAITING = 32
+"""Requests of one connection that wait for the answer to one before them: each takes about 2 KB,
+and one read may bring a thousand. Whoever sends more loses the connection."""
+
 Quick = Callable[[Scope], AsgiApplication | None]
 
 
@@ -160,6 +164,10 @@ class HttpProtocol(HttpToolsProtocol):
         # Most requests come in fewer bytes than a head may have.
         if self._received > self._max_head and self._head_size() > self._max_head:
             self._refuse()
+        if len(self.pipeline) >= MAX_WAITING:
+            self._over = True
+            self._node.counters.heads_too_many += 1
+            self.transport.close()
         if not self._over:
             super().on_headers_complete()
 
