@@ -174,6 +174,9 @@ class PusherConsumer(AsyncConsumer):
                 node.counters.failures += 1
                 logger.exception("A message of %s could not be handled", connection.socket_id)
                 connection.reply_text(messages.error(ProtocolError("Internal error")))
+            if connection.asks_too_much:
+                node.counters.unread_held += 1
+                await connection.answers_read()
             now = node.now()
             wait = protocol.pace.wait(protocol.application, subscribes=subscribes, now=now)
             if wait and not connection.closing:

@@ -26,6 +26,7 @@ from broadcasting.protocol.protocol import Protocol
 from broadcasting.server.counters import Counters
 from broadcasting.server.frames import Frame
 from broadcasting.server.lane import Lane
+from broadcasting.server.waiting import wake
 from broadcasting.typing import Message, Send
 
 logger = logging.getLogger("broadcasting.server")
@@ -36,6 +37,13 @@ _NO_OUTBOX: deque[Frame] = deque(maxlen=0)
 
 CHUNK = 65_536
 """Bytes of a slow reader's outbox that are given to its transport at once."""
+
+UNREAD_BYTES = 16_384
+"""Answers to one peer that may wait, beyond which it is not heard until it has read them. What is
+broadcast is shared by all who hear it; answers are one peer's own, and it can ask for any number."""
+
+REPLY_OVERHEAD = 512
+"""Bytes that an answer takes beside those on the wire, about."""
 
 
 def send_all(connections: Iterable[Connection], frame: Frame) -> None:
@@ -67,8 +75,11 @@ class Connection:
         "_counters",
         "_outbox",
         "_outbox_bytes",
+        "_reading",
         "_settings",
         "_task",
+        "_unread_bytes",
+        "_unread_frames",
         "_writer",
         "closing",
         "closing_since",
@@ -111,6 +122,15 @@ class Connection:
         self._writer: asyncio.Task[None] | None = None
         self._outbox: deque[Frame] = _NO_OUTBOX
         self._outbox_bytes = 0
+        self._unread_bytes = 0
+        """Of answers that were put into the outbox since it was empty, or awaited."""
+
+        self._unread_frames = 0
+        """Frames of the outbox that have to leave before the peer is heard again."""
+
+        self._reading: asyncio.Future[None] | None = None
+        """What the consumer waits on meanwhile."""
+
         self._close_message: Message | None = None
         """Sent behind the outbox."""
 
@@ -131,10 +151,25 @@ class Connection:
     def reply(self, frame: Frame) -> None:
         """See send(). A frame of the protocol itself is never dropped: the peer counts on it."""
         self._send(frame, may_drop=False)
+        if self._outbox:
+            self._unread_bytes += frame.size + REPLY_OVERHEAD
 
     def reply_text(self, text: str) -> None:
         """See reply()."""
         self.reply(Frame(text))
+
+    @property
+    def asks_too_much(self) -> bool:
+        """Whether so many answers wait for the peer to read them that it must do so first."""
+        return self._unread_bytes > UNREAD_BYTES and not self.closing
+
+    async def answers_read(self) -> None:
+        """Return once what waits now has left, or is given up."""
+        self._unread_bytes = 0
+        self._unread_frames = len(self._outbox)
+        if self._unread_frames:
+            self._reading = asyncio.get_running_loop().create_future()
+            await self._reading
 
     def refuse(self, problem: HandshakeRefused) -> None:
         """Tell the peer why, then close with the same code."""
@@ -202,6 +237,7 @@ class Connection:
         if lane is None or lane.paused or self._outbox:
             return
         self._outbox = _NO_OUTBOX
+        self._unread_bytes = 0
         if self._close_message is not None:
             self._step((self._close_message,))
             self._close_message = None
@@ -270,6 +306,7 @@ class Connection:
         if self._outbox:
             frame = self._outbox.popleft()
             self._outbox_bytes -= frame.size
+            self._has_left(1)
             return frame.messages
         message, self._close_message = self._close_message, None
         return () if message is None else (message,)
@@ -282,7 +319,15 @@ class Connection:
             chunk.append(frame.wire)
             size += frame.size
         self._outbox_bytes -= size
+        self._has_left(len(chunk))
         return b"".join(chunk)
+
+    def _has_left(self, frames: int) -> None:
+        """Let the peer be heard again once it has read what it asked for."""
+        self._unread_frames -= frames
+        if self._reading is not None and self._unread_frames <= 0:
+            wake(self._reading)
+            self._reading = None
 
     def _is_behind(self) -> bool:
         return self._writer is not None or bool(self._outbox)
@@ -301,6 +346,7 @@ class Connection:
             logger.info("Closing %s: it reads too slowly, its outbox is full", self.socket_id)
             # Instead of what waits: a peer that still reads learns so why, and returns. One
             # that does not is given up by the node's sweep.
+            self._has_left(len(self._outbox))
             self._outbox.clear()
             self._outbox_bytes = 0
             self.close(TryAgain.code, "Reads too slowly")
@@ -310,6 +356,8 @@ class Connection:
         self.send_now = None
 
     def _forget_outbox(self) -> None:
+        self._has_left(len(self._outbox))
+        self._unread_bytes = 0
         self._outbox = _NO_OUTBOX
         self._outbox_bytes = 0
         self._close_message = None
