@@ -38,11 +38,6 @@ class Process:
         self.context = contextvars.Context()
         self.context.run(_current.set, self)
 
-    @property
-    def can_run(self) -> bool:
-        """Whether it has something to do, and is able to."""
-        return bool(self.ready) and not self.is_frozen and not self.is_dead
-
     def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call ``function`` as this process would, at once."""
         return self.context.copy().run(function, *args)
@@ -72,6 +67,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self.world = Process("world")
         self.processes = [self.world]
+        self._living = [self.world]
         self.steps = 0
         self.set_task_factory(_make_task)
 
@@ -82,22 +78,30 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Begin a process."""
         process = Process(name)
         self.processes.append(process)
+        self._living.append(process)
         return process
 
-    def of(self, handle: events.Handle) -> Process:
-        """Return whose ``handle`` is; what belongs to nobody is the world's."""
-        context: contextvars.Context = handle._context  # type: ignore[attr-defined]
-        return context.get(_current, self.world)
+    def kill(self, process: Process) -> None:
+        """Let ``process`` never run again."""
+        process.is_dead = True
+        self._living.remove(process)
+
+    def raise_all(self) -> None:
+        """Let all run again, the dead, too."""
+        self._living = list(self.processes)
+        for process in self._living:
+            process.is_dead = process.is_frozen = False
 
     def _run_once(self) -> None:
         self._hand_out(self._ready)
-        able = [process for process in self.processes if process.can_run]
+        able = [process for process in self._living if process.ready and not process.is_frozen]
         if not able:
             self._jump()
             return
-        process = able[0] if len(able) == 1 else self._rng.choice(able)
-        for _ in range(self._rng.randint(1, MOST_AT_ONCE)):
-            if not process.can_run:
+        random = self._rng.random
+        process = able[0] if len(able) == 1 else able[int(random() * len(able))]
+        for _ in range(int(random() * MOST_AT_ONCE) + 1):
+            if not process.ready or process.is_frozen or process.is_dead:
                 break
             handle = process.ready.popleft()
             if not handle.cancelled():
@@ -107,9 +111,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._hand_out(self._ready)
 
     def _hand_out(self, handles: deque[events.Handle]) -> None:
+        # What belongs to nobody is the world's.
         while handles:
             handle = handles.popleft()
-            self.of(handle).ready.append(handle)
+            context: contextvars.Context = handle._context  # type: ignore[attr-defined]
+            context.get(_current, self.world).ready.append(handle)
 
     def _jump(self) -> None:
         while self._scheduled and self._scheduled[0].cancelled():

@@ -24,6 +24,10 @@ PEACE = 40.0
 """Seconds until all is right again: a lease, a sweep, a return, and a silent peer."""
 
 
+REST = 6
+"""Looks, a second apart, at which all has to be right, one after the other."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of one seed."""
@@ -77,13 +81,20 @@ class Scenario:
             else:
                 self._live()
         self._make_peace()
-        await asyncio.sleep(PEACE)
-        check_peace(world, self.deeds)
+        await self._come_to_rest(lambda: check_peace(world, self.deeds))
         for client in world.clients:
             if client.is_living:
                 client.leave()
-        await asyncio.sleep(PEACE)
-        check_empty(world)
+        await self._come_to_rest(lambda: check_empty(world))
+
+    async def _come_to_rest(self, check: Callable[[], None]) -> None:
+        """Wait until all is right and stays so; note what still is not when PEACE is over."""
+        end = self._world.loop.time() + PEACE
+        right = 0
+        while right < REST and self._world.loop.time() < end:
+            await asyncio.sleep(1.0)
+            right = 0 if self._world.faults_now(check) else right + 1
+        check()
 
     # -- what users and publishers do -------------------------------------------------------
 

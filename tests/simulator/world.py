@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -57,7 +57,7 @@ class Server:
 
     def kill(self) -> None:
         """Vanish without a word."""
-        self.process.is_dead = True
+        self.world.loop.kill(self.process)
         self.takes_sockets = False
         self.world.servers.remove(self)
         self.world.backplane_links.of(self.process).cut()
@@ -187,6 +187,15 @@ class World:
         """Note what must never happen."""
         self.faults.append(f"{self.loop.time():.3f} s: {what}")
 
+    def faults_now(self, check: Callable[[], None]) -> list[str]:
+        """Return what ``check`` notes, without noting it."""
+        known, self.faults = self.faults, []
+        try:
+            check()
+            return self.faults
+        finally:
+            self.faults = known
+
     def tell(self, what: str) -> None:
         """Note what is done."""
         self.story.append(f"{self.loop.time():.3f} s: {what}")
@@ -273,8 +282,8 @@ def _bury(world: World) -> None:
     """End every task, those of the dead, too: what is left would end whenever it is collected."""
     loop = world.loop
     loop.set_exception_handler(lambda loop, context: None)
+    loop.raise_all()
     for process in loop.processes:
-        process.is_dead = process.is_frozen = False
         world.registry_links.of(process).cut()
         world.backplane_links.of(process).cut()
     for _ in range(10):
