@@ -31,6 +31,9 @@ DEPARTED_AT_ONCE = 500
 LOST, FULL = -1, -2
 """What the script answers instead."""
 
+IN, EMPTY = 1, 2
+"""What it answers to who renews a lease."""
+
 
 class RedisNode(RedisReads, Enlisted):
     """Made by RedisRegistry for the running loop."""
@@ -117,13 +120,30 @@ class RedisNode(RedisReads, Enlisted):
             await self._calls.command("ECHO", id_)
         # The list may have been flushed, or been tidied up while one of them came.
         noted = self._calls.command("SADD", self._applications, *map(packed, applications))
-        asked = [self._say(app_id, "renew", self._lease) for app_id in applications]
-        _, *answers = await asyncio.gather(noted, *asked)
+        _, *answers = await asyncio.gather(noted, *map(self._renew, applications))
         if all(answers):
             return True
         if self._id == id_:
             self._begin_anew()
         return False
+
+    async def _renew(self, app_id: str) -> bool:
+        """Renew the lease in one application, or let it go if nobody was there for a while."""
+        entered = self._entered
+        is_idle = app_id in self._idle
+        if is_idle:  # whoever comes from here on begins another lease
+            self._idle.discard(app_id)
+            entered.discard(app_id)
+        status = IN
+        try:
+            name = "retire" if is_idle else "renew"
+            status = await self._say(app_id, name, self._lease)
+        finally:
+            if is_idle and status == IN:  # as well if nobody knows
+                entered.add(app_id)
+        if status == EMPTY and not is_idle:
+            self._idle.add(app_id)
+        return bool(status)
 
     async def resign(self) -> None:
         asked = [self._ask(app_id, "resign", self._id) for app_id in self._entered]
@@ -230,6 +250,9 @@ class RedisNode(RedisReads, Enlisted):
         self._id = secrets.token_hex(8)
         self._entered: set[str] = set()
         """Applications in which this node has a lease, unless it lost that."""
+
+        self._idle: set[str] = set()
+        """Those of them in which it had nothing when it last renewed its lease."""
 
 
 def _be_in(status: int) -> None:

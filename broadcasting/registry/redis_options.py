@@ -14,6 +14,7 @@ from broadcasting.redis_clients import SERVER_OPTIONS, RedisServer, server_of
 
 PLACE = "BROADCASTING['REGISTRY']['OPTIONS']"
 DEFAULT_PREFIX = "broadcasting"
+TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,8 @@ class RedisOptions:
 
     server: RedisServer
     prefix: str = DEFAULT_PREFIX
-    timeout: float = 2.0
-    """Wait for one answer of the store."""
+    timeout: float = TIMEOUT
+    """Wait for one answer of the store; left out, half a lease if that is less."""
 
     retry_delay: float = 1.0
     """Between attempts to reach a store that is away; whoever asks meanwhile is told at once."""
@@ -57,11 +58,18 @@ def read_options(options: Mapping[str, Any]) -> RedisOptions:
     if not isinstance(prefix, str) or not prefix or "{" in prefix or "}" in prefix:
         raise ImproperlyConfigured(f"{PLACE}['prefix'] must be text without braces")
     given = {name: _seconds(options, name) for name in DURATIONS if name in options}
+    if "lease" in given:
+        given.setdefault("timeout", min(TIMEOUT, given["lease"] / 2))
     found = RedisOptions(server=server, prefix=prefix, **given)
     if found.lease <= 2 * found.heartbeat:
         raise ImproperlyConfigured(
             f"{PLACE}['lease'] ({found.lease:g} s) must be longer than two heartbeats"
             f" ({found.heartbeat:g} s each), or one that is late is the end of a node"
+        )
+    if found.timeout >= found.lease:
+        raise ImproperlyConfigured(
+            f"{PLACE}['timeout'] ({found.timeout:g} s) must be shorter than the lease"
+            f" ({found.lease:g} s), which would be over before a node may try again"
         )
     if found.lease <= 4 * found.sweep:
         raise ImproperlyConfigured(

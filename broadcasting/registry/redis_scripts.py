@@ -126,10 +126,21 @@ function ops.enlist(node, epoch, lease)
   return is_in(node, epoch) and 1 or 0
 end
 
+-- Return 0 without a lease, else 1, or 2 if the node has nothing here.
 function ops.renew(node, epoch, lease)
   if not is_in(node, epoch) then return 0 end
   call('ZADD', LEASES, text(milliseconds() + lease), node)
-  return 1
+  return 2 - call('EXISTS', noted(node))
+end
+
+-- The same for the last time, unless the node has something here again.
+function ops.retire(node, epoch, lease)
+  local answer = ops.renew(node, epoch, lease)
+  if answer == 2 then
+    call('ZREM', LEASES, node)
+    call('HDEL', EPOCHS, node)
+  end
+  return answer
 end
 
 function ops.resign(node)
@@ -265,7 +276,7 @@ function ops.reap(lease, batch, grace)
     left = left - #entries
   end
   local is_idle = call('EXISTS', LEASES, DEAD, DUE) == 0
-  if is_idle then call('DEL', base .. 'swept', base .. 'order') end
+  if is_idle then call('DEL', base .. 'swept', base .. 'order', EPOCHS) end
   return {left == 0 and 1 or 0, is_idle and 1 or 0, found}
 end
 

@@ -398,8 +398,9 @@ class TestRegistryOfTheBackplane:
         with override_settings(BROADCASTING=self.given()):
             assert conf.get_settings().registry == conf.BackendSettings(backend="redis")
             options = read_options({"lease": 20})
+            assert read_options({"lease": 2, "heartbeat": 0.5, "sweep": 0.1}).timeout == 1
         assert (options.server.place, options.prefix) == ("Redis at localhost:6379/3", "site")
-        assert (options.lease, options.retry_delay) == (20, 1)
+        assert (options.lease, options.retry_delay, options.timeout) == (20, 1, 2)
 
     def test_it_may_be_another_one(self) -> None:
         with override_settings(BROADCASTING=self.given(REGISTRY={"BACKEND": "memory"})):
@@ -428,6 +429,7 @@ class TestRegistryOfTheBackplane:
             ("lease", "9"),
             ("sweep", 3),
             ("timeout", -1),
+            ("timeout", 9),
             ("retry_delay", None),
         ],
     )

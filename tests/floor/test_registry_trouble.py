@@ -238,6 +238,36 @@ async def test_an_application_that_nobody_is_in_is_not_looked_after(store: Redis
     assert await other._all_applications() == ["app"]
 
 
+async def test_a_lease_ends_where_a_node_has_had_nothing_for_a_while(store: RedisStore) -> None:
+    node, other = store.node(), store.node()
+    await other.connect("other", "2.1")
+    for _ in range(3):  # and begins again
+        await node.join("app", "c", "1.1")
+        assert await node.renew()
+        await node.leave("app", "c", "1.1")
+        await node.renew()
+        assert node._entered == {"app"}
+        assert await node.renew()
+        assert node._entered == set()
+        assert store.keys("leases") == [f"{{{store.prefix}:other}}:leases".encode()]
+        assert await node.renew()
+        assert await sweep_all(other) == []
+
+
+async def test_who_comes_while_a_lease_is_given_back_has_another(store: RedisStore) -> None:
+    node, other = store.node(), store.node()
+    await node.connect("app", "1.1")
+    await node.disconnect("app", "1.1")
+    for _ in range(3):
+        await node.renew()
+        renewed, joined = await asyncio.gather(node.renew(), node.join("app", "c", "1.1"))
+        assert renewed
+        assert joined.first_socket
+        assert await node.renew()
+        await sweep_all(other)
+        assert (await node.leave("app", "c", "1.1")).last_socket
+
+
 class TestEverybodyElse:
     """Processes that hold no sockets, and code on any loop or thread."""
 
