@@ -24,6 +24,7 @@ from broadcasting.protocol.errors import PresenceFull
 from broadcasting.registry import Swept
 from broadcasting.registry.redis_node import RedisNode
 from tests.conftest import Valkey
+from tests.floor.lease_contract import sweep_all
 from tests.floor.registry_contract import member
 from tests.floor.test_registry_redis import RedisStore
 
@@ -152,25 +153,21 @@ class Nodes(RuleBasedStateMachine):
     @precondition(lambda self: self.is_dead.count(False) > 1)
     @rule(number=nodes)
     def die(self, number: int) -> None:
-        """A node freezes; another one sweeps it."""
+        """A node freezes; the others sweep it."""
         end = self.ends[number]
         if self.is_dead[number] or not end._entered:
             return
         self.run(self.store.lapse(end))
         self.is_dead[number] = True
-        sweeper = next(n for n in range(NODES) if not self.is_dead[n])
-        for one in self.run(self.swept_by(sweeper)):
+        alive = [
+            other for other, is_dead in zip(self.ends, self.is_dead, strict=True) if not is_dead
+        ]
+        for one in self.run(sweep_all(*alive)):
             self.undo(number, one)
         for room in self.rooms.values():
             assert number not in {holder for holder, *_ in room.sockets.values()}
         for held in self.signed.values():
             assert number not in held.values()
-
-    async def swept_by(self, number: int) -> list[Swept]:
-        found: list[Swept] = []
-        while some := await self.ends[number].sweep():
-            found += some
-        return found
 
     def undo(self, number: int, one: Swept) -> None:
         if one.left is None:
