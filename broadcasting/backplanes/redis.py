@@ -21,6 +21,7 @@ from broadcasting.backplanes.base import GapEnded, Receiver
 from broadcasting.backplanes.envelope import Envelope, encode
 from broadcasting.backplanes.redis_commands import LOOK_SECONDS, RedisCommands, commands_to
 from broadcasting.backplanes.redis_routes import OneServer, Shards
+from broadcasting.backplanes.redis_shards import ShardPublisher
 from broadcasting.backplanes.redis_subscription import RedisSubscription
 from broadcasting.backplanes.remote import PLACE, Carrier, RemoteBackplane, seconds
 from broadcasting.conf import get_settings
@@ -67,6 +68,7 @@ class RedisBackplane(RemoteBackplane):
 
         self._strangers: set[tuple[str, ...]] = set()
         self._clients = RedisClients(self.server)
+        self._shards = ShardPublisher(self._clients)
         self._commands: RedisCommands | None = None
         if not self.server.cluster:
             self._commands = commands_to(self.server, get_settings().publish_timeout)
@@ -135,11 +137,13 @@ class RedisBackplane(RemoteBackplane):
         return partial(self._publish, topic, text)
 
     async def _publish(self, topic: str, text: str) -> None:
-        word = "SPUBLISH" if self.server.cluster else "PUBLISH"
-        client: Any = self._clients.of_loop()
-        heard = await client.execute_command(word, topic, text)
+        if self.server.cluster:
+            await self._shards.publish(topic, text)
+            return
+        client = self._clients.of_loop()
+        heard = await client.publish(topic, text)
         if heard == 0 and self.server.sentinels and await self._has_moved(client.connection_pool):
-            await client.execute_command(word, topic, text)
+            await client.publish(topic, text)
 
     async def _has_moved(self, pool: Any) -> bool:
         """See SentinelCommands: a master that was replaced may go on answering."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 from broadcasting.backplanes.redis_line import PLAIN, SHARDED, Words
+from broadcasting.backplanes.redis_shards import look_again, node_of
 from broadcasting.redis_clients import UNREACHABLE, RedisServer, close_client
 
 # Whatever a URL says: bytes, in the older form of answers, in which what is published looks like
@@ -87,20 +86,14 @@ class Shards(Routes):
     words: ClassVar[Words] = SHARDED
 
     async def refresh(self) -> None:
-        await self._client.nodes_manager.initialize()
+        await look_again(self._client)
 
     def address(self, topic: str) -> str:
-        return str(self._node(topic).name)
+        return str(node_of(self._client, topic).name)
 
     def connection(self, topic: str) -> Any:
-        node = self._node(topic)
+        node = node_of(self._client, topic)
         options = {**node.connection_kwargs, **FORM}
         for name in NEWER_FORM:
             options.pop(name, None)
         return node.connection_class(**options)
-
-    def _node(self, topic: str) -> Any:
-        node = self._client.get_node_from_key(topic)
-        if node is None:
-            raise RedisConnectionError("no node of the Cluster has the slot of a topic")
-        return node

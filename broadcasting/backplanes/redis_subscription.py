@@ -106,6 +106,7 @@ class RedisSubscription(Subscription):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._topics.clear()
+        self._lines.clear()
         with contextlib.suppress(*UNREACHABLE):
             await self._routes.close()
         await self._backplane.release()

@@ -123,6 +123,10 @@ class RedisClients:
 async def close_client(client: Any) -> None:
     """Let the connections of an async client go, and those to its Sentinels."""
     await client.aclose()
+    # A Cluster's client closes nothing if it did not look for the nodes itself.
+    if (nodes := getattr(client, "nodes_manager", None)) is not None:
+        await nodes.aclose()
+        await nodes.aclose("startup_nodes")
     # Those that the Sentinels are asked over are not the client's.
     asked = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in getattr(asked, "sentinels", ()):

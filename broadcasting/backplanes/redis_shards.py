@@ -1,0 +1,74 @@
+"""What a Cluster's shards are told, each what is its own. By redis-py's map, not its commands.
+
+Those look up the grammar of every command first, and try again what may have been done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError
+
+from broadcasting.redis_clients import RedisClients
+
+
+async def look_again(client: Any) -> None:
+    """Learn which node has which slots. Who cannot say is asked last next time."""
+    nodes = client.nodes_manager
+    first = next(iter(nodes.startup_nodes), None)
+    try:
+        await nodes.initialize()
+    except BaseException:
+        if first is not None:
+            ask_last(client, first)
+        raise
+
+
+def ask_last(client: Any, name: str) -> None:
+    """Ask the others first where the slots are, since ``name`` may be away without a word."""
+    known = client.nodes_manager.startup_nodes
+    node = known.pop(name, None)
+    if node is not None:
+        known[name] = node
+
+
+def node_of(client: Any, topic: str) -> Any:
+    """Return the primary that has ``topic``, as far as is known. Raises ConnectionError."""
+    node = client.get_node_from_key(topic)
+    if node is None:
+        raise RedisConnectionError("no node of the Cluster has the slot of a topic")
+    return node
+
+
+class ShardPublisher:
+    """Publishes from any loop. Whoever calls it says for how long."""
+
+    def __init__(self, clients: RedisClients) -> None:
+        self._clients = clients
+        self._stale = False
+
+    async def publish(self, topic: str, text: str) -> None:
+        """Raises RedisError or OSError."""
+        client: Any = self._clients.of_loop()
+        if self._stale or not client.nodes_manager.slots_cache:
+            await look_again(client)
+            self._stale = False
+        try:
+            await self._say(client, topic, text)
+        except MovedError:  # it was not taken, so it is not said twice
+            await look_again(client)
+            await self._say(client, topic, text)
+
+    async def _say(self, client: Any, topic: str, text: str) -> None:
+        node = None
+        try:
+            node = node_of(client, topic)
+            await node.execute_command("SPUBLISH", topic, text)
+        except MovedError:
+            raise
+        except BaseException:  # out of time as well
+            self._stale = True
+            if node is not None:
+                ask_last(client, node.name)
+            raise
