@@ -211,7 +211,9 @@ def _of_factory(options: Mapping[str, Any], place: str) -> RedisServer:
             raise ImproperlyConfigured(f"{place}['factory'] {HAND_ON}")
         return made
 
-    return RedisServer(make, f"Redis of {name}", cluster=bool(cluster))
+    server = RedisServer(make, f"Redis of {name}", cluster=bool(cluster))
+    _try_out(server, place)
+    return server
 
 
 def _try_out(server: RedisServer, place: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from broadcasting.backplanes import BaseBackplane, Envelope
 from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
-from broadcasting.exceptions import BackplaneUnavailable
 from tests.simulator.links import Links
 from tests.simulator.loop import Process, current
 
