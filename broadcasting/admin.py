@@ -1,4 +1,4 @@
-"""The delivery log in Django's admin: to look at, and to send again."""
+"""Webhook deliveries and the outbox in Django's admin: to look at, and to send again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from broadcasting.exceptions import PublishError
-from broadcasting.models import WebhookDelivery
+from broadcasting.models import OutboxEntry, WebhookDelivery
+from broadcasting.queues.outbox import rows
 from broadcasting.webhooks.replays import is_under_way, replay_later
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[WebhookDelivery]
+    _OutboxAdmin = admin.ModelAdmin[OutboxEntry]
 else:
-    _ModelAdmin = admin.ModelAdmin  # no generic at run time
+    _ModelAdmin = _OutboxAdmin = admin.ModelAdmin  # no generic at run time
 
 
 @admin.register(WebhookDelivery)
@@ -123,4 +125,48 @@ class WebhookDeliveryAdmin(_ModelAdmin):
     def has_delete_permission(
         self, request: HttpRequest, obj: WebhookDelivery | None = None
     ) -> bool:
+        return False
+
+
+@admin.register(OutboxEntry)
+class OutboxEntryAdmin(_OutboxAdmin):
+    """What is on its way, and what was given up. It shows no payload."""
+
+    list_display = ("number", "label", "lines", "due_at", "attempts", "parked_at", "last_error")
+    list_filter = (("parked_at", admin.EmptyFieldListFilter), "created_at")
+    search_fields = ("label", "lines", "last_error")
+    show_full_result_count = False
+    actions = ("relay_again",)
+    fields = (
+        "number",
+        "job",
+        "label",
+        "lines",
+        "due_at",
+        "expires_at",
+        "attempts",
+        "last_error",
+        "parked_at",
+        "created_at",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEntry]:
+        return super().get_queryset(request).defer("body")
+
+    @admin.action(description=_("Relay again"), permissions=["relay"])
+    def relay_again(self, request: HttpRequest, chosen: QuerySet[OutboxEntry]) -> None:
+        """Let the chosen ones that were given up be tried once more."""
+        total = rows.again(chosen)
+        said = ngettext("%d event is relayed again.", "%d events are relayed again.", total)
+        self.message_user(request, said % total)
+
+    def has_relay_permission(self, request: HttpRequest) -> bool:
+        """Whoever might change entries, if that were possible."""
+        return request.user.has_perm("broadcasting.change_outboxentry")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: OutboxEntry | None = None) -> bool:
         return False

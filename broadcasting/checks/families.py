@@ -74,7 +74,9 @@ def unusable(place: str, error: Exception) -> Error:
 
 
 def _reach(backplane: BaseBackplane, queue: BaseQueue) -> Iterator[CheckMessage]:
-    if backplane.crosses_processes or not queue.leaves_process or not _uses_backplane():
+    if backplane.crosses_processes or not queue.leaves_process or queue.runs_beside_sockets:
+        return
+    if not _uses_backplane():
         return
     yield Error(
         "The queue runs jobs in other processes, and the backplane does not leave its own:"

@@ -7,6 +7,7 @@ import secrets
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
+from django.db import Error
 
 from broadcasting.applications import default_application
 from broadcasting.backplanes import BaseBackplane, Envelope, get_backplane
@@ -15,6 +16,10 @@ from broadcasting.conf import get_settings
 from broadcasting.doctor.report import Doubtful, Failed, described
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.queues import get_queue
+from broadcasting.queues.outbox import OutboxQueue, rows
+
+UNRELAYED = 10.0
+"""Seconds that an entry of the outbox may be due before we say that nobody relays it."""
 
 
 def check_queue(timeout: float) -> str:
@@ -23,7 +28,7 @@ def check_queue(timeout: float) -> str:
     queue = get_queue()
     if not queue.leaves_process:
         return f"{entry.backend!r}: sent at once, in the process that dispatches"
-    if not get_backplane().crosses_processes:
+    if not get_backplane().crosses_processes and not queue.runs_beside_sockets:
         raise Failed(
             f"{entry.backend!r} runs in a worker, which holds no sockets, and the backplane"
             " does not leave its process",
@@ -31,6 +36,8 @@ def check_queue(timeout: float) -> str:
             ' "channel_layer" with channels_redis in CHANNEL_LAYERS; or {"BACKEND": "sync"}'
             " for QUEUE.",
         )
+    if isinstance(queue, OutboxQueue):
+        return _outbox(queue)
     match entry.backend:
         case "celery":
             return _celery(timeout)
@@ -100,6 +107,34 @@ def _tasks() -> str:
             "Choose a backend with a worker in TASKS, and run that worker.",
         )
     return f"TASKS[{alias!r}] is {words}, whose worker has to run"
+
+
+def _outbox(queue: OutboxQueue) -> str:
+    parked, found = 0, []
+    for alias in queue.databases:
+        try:
+            backlog = rows.backlog(alias)
+        except Error as error:
+            raise Failed(
+                f"the outbox in the database {alias!r} cannot be read: {described(error)}",
+                f"manage.py migrate broadcasting --database {alias}",
+            ) from error
+        if backlog.oldest > UNRELAYED:
+            raise Failed(
+                f"the oldest of {backlog.waiting} event(s) in the outbox of {alias!r} has waited"
+                f" for {backlog.oldest:.0f} s",
+                "Run a relay: manage.py broadcasting_relay, or OPTIONS = {'relay': True} for one in"
+                " each server process. If one runs, its log says what it cannot hand on.",
+            )
+        parked += backlog.parked
+        found.append(f"{backlog.waiting} in {alias!r}")
+    said = f"what waits to be relayed: {', '.join(found)}"
+    if parked:
+        raise Doubtful(
+            f"{said}; {parked} event(s) were given up",
+            "See the outbox entries in the admin, which can relay them again.",
+        )
+    return said
 
 
 def check_backplane(timeout: float) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
@@ -52,6 +53,10 @@ class OutboxQueue(BaseQueue):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__({"expires": DAY} | dict(options))
+        if not apps.is_installed("broadcasting"):
+            raise ImproperlyConfigured(
+                "BROADCASTING['QUEUE']: 'outbox' is a table: add \"broadcasting\" to INSTALLED_APPS"
+            )
         self.databases = _aliases(options.get("databases", (DEFAULT_DB_ALIAS,)))
         self.then = _then(options.get("then"))
         """The queue that jobs go on to; None: relays run them."""

@@ -87,10 +87,12 @@ class Relay:
         """
         total = 0
         while not self._stopping:
-            taken = [self._relay_some(database) or 0 for database in self._queue.databases]
-            if not any(taken):
+            taken = [self._relay_some(database) for database in self._queue.databases]
+            total += sum(some or 0 for some in taken)
+            if None in taken:
+                self._wake.wait(BUSY)
+            elif not any(taken):
                 break
-            total += sum(taken)
         return total
 
     def _look(self) -> float:

@@ -20,7 +20,7 @@ from django.utils import timezone
 from broadcasting.queues.outbox.body import Body
 
 if TYPE_CHECKING:  # imported by asgi.py files, before models may be
-    from broadcasting.models import OutboxEntry
+    from broadcasting.models import OutboxEntry, OutboxTurn
 
 MAX_LOOKED_AT: Final = 20_000
 """Entries that one claim looks at. What waits behind so many that cannot leave waits too."""
@@ -171,17 +171,21 @@ def lines_of(text: str) -> list[str]:
 def _take_turn(database: str) -> bool:
     """Lock the one row of the other table until the transaction ends; False: somebody has it."""
     turns = apps.get_model("broadcasting", "OutboxTurn")._default_manager.using(database)
-    if not connections[database].features.has_select_for_update_skip_locked:
-        # A write takes the lock of the whole database, or of the row, and waits for it.
-        if turns.filter(pk=1).update(turns=F("turns") + 1) == 0:
-            turns.bulk_create([turns.model(pk=1)], ignore_conflicts=True)
+    if _lock(database, turns):
         return True
-    if turns.select_for_update(skip_locked=True).filter(pk=1).first() is not None:
-        return True
-    if not turns.filter(pk=1).exists():
-        # The first look ever, or a test has emptied the table: the next look finds it.
-        turns.bulk_create([turns.model(pk=1)], ignore_conflicts=True)
-    return False
+    if turns.filter(pk=1).exists():
+        return False
+    # The first look ever, or somebody has emptied the table.
+    turns.bulk_create([turns.model(pk=1)], ignore_conflicts=True)
+    return _lock(database, turns)
+
+
+def _lock(database: str, turns: QuerySet[OutboxTurn]) -> bool:
+    only = turns.filter(pk=1)
+    if connections[database].features.has_select_for_update_skip_locked:
+        return only.select_for_update(skip_locked=True).first() is not None
+    # A write takes the lock of the row, or of the whole database, and waits for it.
+    return only.update(turns=F("turns") + 1) == 1
 
 
 def _own(database: str, relay: str, numbers: Sequence[int]) -> QuerySet[OutboxEntry]:
