@@ -196,7 +196,7 @@ async def test_what_one_socket_sends_too_fast_waits_and_is_answered(server: Serv
 
 @pytest.mark.full
 async def test_who_goes_on_sending_too_much_is_told_to_come_back_later(server: Server) -> None:
-    """4100: a client waits for a second, and everything begins anew."""
+    """A client waits for a second, and everything begins anew."""
     async with join(server, "paced") as flooder, join(server) as other:
         flooder.socket.transport.write(wire(b"{") * FLOOD)
         while (problem := await flooder.receive())["data"]["code"] is None:

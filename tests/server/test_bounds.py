@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
+from broadcasting import consumers
+from broadcasting.applications import get_applications
+from broadcasting.asgi import get_application
 from broadcasting.protocol import pacing
 from broadcasting.server.node import get_node
 from broadcasting.testing.client import PusherClient, SocketClosed
@@ -124,3 +128,47 @@ async def code(**options: Any) -> int:
     with pytest.raises(SocketClosed) as closed:
         await PusherClient(**options).aconnect()
     return closed.value.code
+
+
+class TestMistakesOfOurOwn:
+    """What went wrong stands in the log, and is told to nobody: not under DEBUG either."""
+
+    @pytest.fixture(params=[False, True], autouse=True)
+    def debug(self, request):
+        with override_settings(DEBUG=request.param):
+            yield
+
+    async def test_a_socket_is_told_that_there_was_one(self, monkeypatch, caplog):
+        async def handle(*args: Any) -> None:
+            raise RuntimeError("what nobody should know")
+
+        monkeypatch.setattr(consumers, "handle", handle)
+        async with PusherClient() as client:
+            await client.asend(PING)
+            answer = await client.areceive()
+            assert answer.data == {"message": "Internal error", "code": None}
+        assert "what nobody should know" in caplog.text
+
+    async def test_a_publisher_too(self, monkeypatch, caplog):
+        def fail(key: str) -> None:
+            raise RuntimeError("what nobody should know")
+
+        monkeypatch.setattr(get_applications(), "by_id", fail)
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        query = b"auth_key=k&auth_timestamp=1&auth_version=1.0&auth_signature=x"
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/apps/app/channels",
+            "raw_path": b"/apps/app/channels",
+            "query_string": query,
+            "headers": [],
+        }
+        await get_application()(scope, None, send)
+        assert sent[0]["status"] == 500
+        assert json.loads(sent[1]["body"]) == {"error": "The server made a mistake", "code": 500}
+        assert "what nobody should know" in caplog.text
