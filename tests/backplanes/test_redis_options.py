@@ -71,9 +71,10 @@ WRONG = [
 def test_what_is_wrong_is_a_check_that_says_where(options: dict[str, Any], said: str) -> None:
     entry = {"BACKEND": "redis", "OPTIONS": options}
     with override_settings(BROADCASTING={"BACKPLANE": entry}):
-        [problem] = [m for m in check_families() if m.id == "broadcasting.E002"]
-    assert said in problem.msg
-    assert "BROADCASTING['BACKPLANE']['OPTIONS']" in problem.msg
+        problems = [m.msg for m in check_families() if m.id == "broadcasting.E002"]
+    # The registry, which takes the same server, may say so as well.
+    [problem] = [m for m in problems if m.startswith("BROADCASTING['BACKPLANE']['OPTIONS']")]
+    assert said in problem
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,8 @@ async def heard(by: RedisBackplane, *publishers: RedisBackplane) -> list[str]:
         frames.append(got.frame)
         assert got.sites == ()
     await node.close()
+    for publisher in publishers:  # some were nodes of this loop
+        await publisher.release()
     return frames
 
 
