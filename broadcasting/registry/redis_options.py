@@ -11,9 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from broadcasting.conf import REDIS_BACKPLANES, get_settings
 from broadcasting.durations import TOO_LONG, is_some_seconds
 from broadcasting.redis_clients import SERVER_OPTIONS, RedisServer, server_of
+from broadcasting.sites import lasting_name
 
 PLACE = "BROADCASTING['REGISTRY']['OPTIONS']"
-DEFAULT_PREFIX = "broadcasting"
 TIMEOUT = 2.0
 
 
@@ -22,7 +22,9 @@ class RedisOptions:
     """Durations in seconds."""
 
     server: RedisServer
-    prefix: str = DEFAULT_PREFIX
+    prefix: str
+    """Of all keys. Unless one is chosen it is the site's own, made from ``SECRET_KEY``."""
+
     timeout: float = TIMEOUT
     """Wait for one answer of the store; left out, half a lease if that is less."""
 
@@ -54,7 +56,7 @@ def read_options(options: Mapping[str, Any]) -> RedisOptions:
         shared = {name: backplane.options[name] for name in SHARED & backplane.options.keys()}
         options = {**shared, **options}
     server = server_of(options, PLACE)
-    prefix = options.get("prefix", DEFAULT_PREFIX)
+    prefix = options["prefix"] if "prefix" in options else f"broadcasting-{lasting_name()}"
     if not isinstance(prefix, str) or not prefix or "{" in prefix or "}" in prefix:
         raise ImproperlyConfigured(f"{PLACE}['prefix'] must be text without braces")
     given = {name: _seconds(options, name) for name in DURATIONS if name in options}

@@ -12,6 +12,7 @@ from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
 from broadcasting.checks.families import check_families
 from broadcasting.redis_clients import RedisClients, server_of
+from broadcasting.registry.redis import RedisRegistry
 from broadcasting.sites import lasting_name, site_names
 from tests.backplanes.contract import Inbox
 from tests.conftest import Valkey
@@ -201,3 +202,13 @@ def test_names_tell_no_key_and_last_as_long_as_the_oldest_one() -> None:
         assert lasting_name() == old
         assert len(set(site_names())) == 2
     assert len(old) == 10
+
+
+def test_registries_of_two_sites_on_one_server_share_no_key() -> None:
+    prefixes = []
+    for key in ("mine", "theirs"):
+        with keys(key):
+            prefixes.append(RedisRegistry({"url": "redis://localhost"}).options.prefix)
+    with keys("new", "mine"):
+        prefixes.append(RedisRegistry({"url": "redis://localhost"}).options.prefix)
+    assert prefixes[0] == prefixes[2] != prefixes[1]
