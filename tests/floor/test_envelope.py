@@ -28,6 +28,7 @@ def test_what_travels_is_json_with_its_version() -> None:
         "id": "1",
         "kind": "event",
         "position": None,
+        "sites": [],
         "v": 1,
     }
 
