@@ -1,16 +1,16 @@
-"""What pusher-js would show, over a socket in memory. Whatever it must never see is a fault."""
+"""A client that returns as pusher-js does, over a socket in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from broadcasting.consumers import PusherConsumer
 from broadcasting.protocol.names import ChannelKind, kind_of
 from broadcasting.protocol.signing import authorization, channel_text
 from tests.simulator.loop import Line
+from tests.simulator.view import Shown, View
 
 if TYPE_CHECKING:
     from tests.simulator.world import Server, World
@@ -19,17 +19,6 @@ Message = dict[str, Any]
 
 CLOSE_TO = 0.03
 """Seconds that a frame is on its way at most."""
-
-
-@dataclass(slots=True)
-class Shown:
-    """One channel that is subscribed."""
-
-    since: float
-    members: dict[str, Any] | None = None
-    count: int | None = None
-    events: list[tuple[str, int]] = field(default_factory=list)
-    """Publisher and number."""
 
 
 class Socket:
@@ -115,12 +104,17 @@ class Client:
         self.wanted: dict[str, None] = {}
         """Channels."""
 
-        self.shown: dict[str, Shown] = {}
+        self._view = View(name, user_id, world.fault)
         self.socket: Socket | None = None
         self.socket_id: str | None = None
         self.is_living = True
         self._attempts = 0
         self._whispered = 0
+
+    @property
+    def shown(self) -> dict[str, Shown]:
+        """What it shows."""
+        return self._view.shown
 
     def connect(self) -> None:
         """Go to a server that takes sockets; later, if there is none."""
@@ -190,35 +184,8 @@ class Client:
             self._say("pusher:pong", {})
         elif event == "pusher:subscription_error":
             self.world.loop.call_later(0.5, self._ask_again, socket, channel)
-        elif event == "pusher_internal:subscription_succeeded" and channel in self.wanted:
-            self._succeed(channel, data)
-        elif channel in self.shown:
-            self._follow(self.shown[channel], channel, event, data)
-
-    def _succeed(self, channel: str, data: Any) -> None:
-        shown = Shown(self.world.loop.time())
-        if kind_of(channel) is ChannelKind.PRESENCE:
-            shown.members = data["presence"]["hash"]
-            ids = data["presence"]["ids"]
-            if sorted(ids) != sorted(shown.members) or data["presence"]["count"] != len(ids):
-                self.world.fault(f"{self.name} was told {data} on {channel}")
-            if self.user_id not in shown.members:
-                self.world.fault(f"{self.name} is not among the members of {channel}")
-        self.shown[channel] = shown
-
-    def _follow(self, shown: Shown, channel: str, event: str, data: Any) -> None:
-        members = shown.members
-        if event == "pusher_internal:member_added" and members is not None:
-            if data["user_id"] in members:
-                self.world.fault(f"{self.name} was told twice of {data['user_id']} on {channel}")
-            members[data["user_id"]] = data.get("user_info")
-        elif event == "pusher_internal:member_removed" and members is not None:
-            if members.pop(data["user_id"], self) is self:
-                self.world.fault(f"{self.name} lost {data['user_id']} twice on {channel}")
-        elif event == "pusher_internal:subscription_count":
-            shown.count = data["subscription_count"]
-        elif event in ("e", "client-e"):
-            shown.events.append((data["by"], data["n"]))
+        elif channel in self.wanted:
+            self._view.take(event, channel, data)
 
     def _ask_again(self, socket: Socket, channel: str) -> None:
         if socket is self.socket and channel in self.wanted and channel not in self.shown:
@@ -245,4 +212,4 @@ class Client:
 
     def _forget(self) -> None:
         self.socket_id = None
-        self.shown = {}
+        self.shown.clear()

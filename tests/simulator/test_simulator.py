@@ -35,7 +35,6 @@ def failures(seeds: range) -> list[str]:
 
 
 def test_all_is_right_after_whatever_happens() -> None:
-    """Assertions 223, 224, 226 and 227."""
     assert failures(FEW) == []
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from broadcasting.protocol.names import ChannelKind, kind_of
-from tests.simulator.client import Client, Shown
+from tests.simulator.client import Client
 from tests.simulator.store import Store
 from tests.simulator.world import World
 
@@ -83,7 +81,8 @@ def _check_registry(world: World) -> None:
 def _check_events(world: World) -> None:
     for client in world.clients:
         for channel, shown in client.shown.items():
-            _check_order(world, client, channel, shown)
+            for problem in shown.disorder():
+                world.fault(f"{client.name} {problem} on {channel}")
     for sent in world.sent:
         for client, shown in sent.listeners:
             channel = sent.envelope.channel
@@ -94,14 +93,6 @@ def _check_events(world: World) -> None:
                 continue
             if (sent.by, sent.number) not in shown.events:
                 world.fault(f"{client.name} missed {sent.by} {sent.number} on {channel}")
-
-
-def _check_order(world: World, client: Client, channel: str, shown: Shown) -> None:
-    last: dict[str, int] = defaultdict(int)
-    for by, number in shown.events:
-        if number <= last[by]:
-            world.fault(f"{client.name} got {by} {number} after {last[by]} on {channel}")
-        last[by] = number
 
 
 def _check_occurrences(world: World, deeds: set[str]) -> None:
