@@ -3,7 +3,7 @@
 DEMO_DATABASE         path of the SQLite file
 DEMO_DEBUG            0 turns DEBUG off
 REDIS_URL             carries envelopes, keeps who is where, and is the broker of Celery
-BROADCAST_QUEUE       sync, celery or tasks
+BROADCAST_QUEUE       sync, celery, tasks or outbox (with manage.py broadcasting_relay)
 BROADCAST_CONNECTION  alias of the default broadcaster: default, log or null
 """
 
