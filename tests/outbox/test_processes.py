@@ -30,6 +30,29 @@ MIGRATE = (
     "c('migrate', 'auth', verbosity=0); c('migrate', run_syncdb=True, verbosity=0)"
 )
 
+# The second transaction begins after the first, and commits before it.
+OVERLAP = """
+import django, threading
+django.setup()
+from django.core.management import call_command
+from django.db import connections, transaction
+from tests.outbox.site import Said
+
+def other():
+    with transaction.atomic():
+        Said(2).dispatch()
+    call_command("broadcasting_relay", "--once")
+    connections.close_all()
+
+with transaction.atomic():
+    Said(1).dispatch()
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+Said(3).dispatch()
+call_command("broadcasting_relay", "--once")
+"""
+
 
 class Site:
     """Processes that share one database, and one file of what arrived."""
@@ -165,6 +188,15 @@ def test_several_relays_share_the_work_and_keep_the_order(site: Site) -> None:
     for each in by_channel(found).values():
         for own in ([n for n in each if n < 1_000], [n for n in each if n >= 1_000]):
             assert own == sorted(own)
+    assert site.left() == "0"
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+def test_a_number_that_is_committed_late_is_found(site: Site) -> None:
+    """SQLite has one writer at a time, whose numbers are in the order of their commits."""
+    done = site.run("-c", OVERLAP)
+    assert done.returncode == 0, done.stderr
+    assert [number for _, _, number in lines(site.arrived)] == [2, 1, 3]
     assert site.left() == "0"
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from broadcasting.dispatching import batch, flush
@@ -64,6 +65,11 @@ class TestTransaction:
             order.status = "shipped"
             order.save()
         assert '\\"status\\":\\"paid\\"' in OutboxEntry.objects.get().body.replace(" ", "")
+
+    def test_it_costs_one_statement(self) -> None:
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            Said(1).dispatch()
+        assert [query["sql"].split()[0] for query in queries] == ["INSERT"]
 
     def test_batch_does_not_hold_it_back(self) -> None:
         with batch():
