@@ -14,6 +14,7 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 from broadcasting import backplanes, broadcasters, conf, queues, registry
+from broadcasting.api.counters import Counters as ApiCounters
 from broadcasting.applications import Application
 from broadcasting.checks import broadcasters as broadcasters_checks
 from broadcasting.checks import (
@@ -33,6 +34,7 @@ from broadcasting.conf import (
     Settings,
     WebhookSettings,
 )
+from broadcasting.server.counters import Counters as ServerCounters
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHECKS = (ROOT / "docs" / "reference" / "checks.md").read_text(encoding="utf-8")
@@ -191,3 +193,47 @@ def test_each_check_says_which_ids_it_gives(module: Any) -> None:
 def test_what_is_asked_of_deployments_only_is_marked() -> None:
     marked = re.findall(r"broadcasting\.(W\d{3})\n\n\*Deploy\.\*", CHECKS)
     assert marked == ["W023", "W024", "W026", "W030", "W043", "W044"]
+
+
+LIMITS = (ROOT / "docs" / "reference" / "limits.md").read_text(encoding="utf-8")
+LIMIT = re.compile(r"^\| [^|]+ \| `(\w+)` \| `([^`]*)` \| [^|]+ \| \w+ \| (.+) \|$", re.MULTILINE)
+
+
+def limits_of(title: str) -> dict[str, tuple[Any, list[str]]]:
+    """Return the settings of one table of limits, each with its default and its counters."""
+    _, found, rest = LIMITS.partition(f"\n## {title}\n")
+    assert found, title
+    return {
+        name: (ast.literal_eval(value), re.findall(r"`(\w+)`", counted))
+        for name, value, counted in LIMIT.findall(rest.split("\n## ", 1)[0])
+    }
+
+
+@pytest.mark.parametrize(
+    ("title", "counters"), [("Sockets", ServerCounters), ("HTTP API", ApiCounters)]
+)
+def test_every_limit_has_the_default_and_the_counters_that_its_page_says(
+    title: str, counters: Any
+) -> None:
+    defaults = {field.name: default(field) for field in fields(Application)}
+    defaults |= {field.name.upper(): default(field) for field in fields(ServerSettings)}
+    counted = {field.name for field in fields(counters)}
+    listed = limits_of(title)
+    assert listed
+    for name, (value, names) in listed.items():
+        assert value == defaults[name], name
+        assert names, name
+        assert set(names) <= counted, name
+
+
+def test_every_limit_is_on_the_page() -> None:
+    """But those of what a publisher writes, which are said beside it."""
+    listed = {*limits_of("Sockets"), *limits_of("HTTP API")}
+    said_elsewhere = {
+        "max_event_name_length",
+        "max_channel_name_length",
+        "max_presence_member_size_kb",
+    }
+    limits = {field.name for field in fields(Application) if field.name.startswith("max_")}
+    limits |= {f.name.upper() for f in fields(ServerSettings) if f.name.startswith("max_")}
+    assert limits <= listed | said_elsewhere
