@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from broadcasting.exceptions import PublishError
 from broadcasting.models import OutboxEntry, WebhookDelivery
 from broadcasting.queues.outbox import rows
+from broadcasting.webhooks.bodies import masked
 from broadcasting.webhooks.replays import is_under_way, replay_later
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class WebhookDeliveryAdmin(_ModelAdmin):
     fields = (
         "uuid",
         "app_id",
-        "url",
+        "shown_url",
         "names",
         "status",
         "attempts",
@@ -67,8 +68,9 @@ class WebhookDeliveryAdmin(_ModelAdmin):
 
     @admin.display(description=_("URL"), ordering="url")
     def shown_url(self, row: WebhookDelivery) -> str:
-        """Return as much of the URL as a column bears."""
-        return row.url if len(row.url) <= 60 else f"{row.url[:59]}…"
+        """Return as much of the URL as a column bears, and as everybody here may know."""
+        url = masked(row.url)
+        return url if len(url) <= 60 else f"{url[:59]}…"
 
     @admin.display(description=_("body"))
     def pretty_body(self, row: WebhookDelivery) -> SafeString:

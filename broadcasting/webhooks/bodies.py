@@ -100,6 +100,20 @@ def endpoint_of(application: Application, lane: str, url: str) -> Webhook | None
     )
 
 
+SECRET_LENGTH = 16
+"""Characters from which on a part of a path may be a secret, as chat services put them there."""
+
+
+def masked(url: str) -> str:
+    """Return ``url`` for people: what it may be guarded by is cut short, so that none can post."""
+    parts = urlsplit(without_credentials(url))
+    path = "/".join(
+        f"{part[:4]}…" if len(part) >= SECRET_LENGTH else part for part in parts.path.split("/")
+    )
+    query = "…" if parts.query else ""
+    return urlunsplit(parts._replace(path=path, query=query, fragment=""))
+
+
 def without_credentials(url: str) -> str:
     """Return ``url`` as it may be kept: without a user and password in front of its host."""
     try:

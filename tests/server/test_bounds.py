@@ -26,25 +26,26 @@ def applications(**changes: Any) -> override_settings:
 
 class TestRates:
     async def test_what_comes_too_fast_waits_and_none_of_it_is_lost(self):
-        with applications(max_messages_per_second=50):
+        with applications(max_messages_per_second=20):
             async with PusherClient() as client:
-                for _ in range(505):
+                for _ in range(215):
                     await client.asend(PING)
-                for _ in range(505):
+                for _ in range(215):
                     assert (await client.areceive()).event == "pusher:pong"
                 assert get_node().counters.held_back > 0
                 assert get_node().counters.flooded_closed == 0
 
     async def test_who_goes_on_is_told_and_closed_with_4100(self, monkeypatch):
         monkeypatch.setattr(pacing, "PATIENCE", 0.0)
-        with applications(max_messages_per_second=50):
+        with applications(max_messages_per_second=1):
             client = await PusherClient().aconnect()
-            for _ in range(500):
+            for _ in range(50):
                 await client.asend(PING)
-            answers = [(await client.areceive()).event for _ in range(500)]
-            assert answers == ["pusher:pong"] * 500
-            problem = await client.areceive()
-            assert (problem.event, problem.data["code"]) == ("pusher:error", 4100)
+            answers = 0
+            while (answer := await client.areceive()).event == "pusher:pong":
+                answers += 1
+            assert answers >= 10
+            assert (answer.event, answer.data["code"]) == ("pusher:error", 4100)
             with pytest.raises(SocketClosed) as closed:
                 await client.areceive()
             assert closed.value.code == 4100
@@ -66,10 +67,11 @@ class TestRates:
         monkeypatch.setattr(pacing, "PATIENCE", 0.0)
         with applications(max_messages_per_second=1):
             client = await PusherClient().aconnect()
-            for _ in range(10):
+            for _ in range(50):
                 await client.asend("nonsense")
-            codes = [(await client.areceive()).data["code"] for _ in range(11)]
-            assert codes == [None] * 10 + [4100]
+            while (code := (await client.areceive()).data["code"]) is None:
+                pass
+            assert code == 4100
 
     async def test_a_whisper_over_its_rate_is_4301_and_the_socket_stays(self):
         with applications(max_client_events_per_second=1, enable_client_events=True):
@@ -88,11 +90,11 @@ class TestCounted:
     async def test_a_socket_over_capacity(self):
         with applications(capacity=1):
             async with PusherClient():
-                assert await code() == 4004
+                assert await refused() == 4004
             assert get_node().counters.over_capacity == 1
 
     async def test_a_foreign_origin(self):
-        assert await code(headers={"Origin": "https://counted.example"}) == 4009
+        assert await refused(headers={"Origin": "https://counted.example"}) == 4009
         assert get_node().counters.origins_refused == 1
 
     async def test_one_channel_too_many(self):
@@ -124,7 +126,7 @@ class TestCounted:
             assert get_node().counters.too_large == 1
 
 
-async def code(**options: Any) -> int:
+async def refused(**options: Any) -> int:
     with pytest.raises(SocketClosed) as closed:
         await PusherClient(**options).aconnect()
     return closed.value.code
@@ -159,6 +161,9 @@ class TestMistakesOfOurOwn:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
         query = b"auth_key=k&auth_timestamp=1&auth_version=1.0&auth_signature=x"
         scope = {
             "type": "http",
@@ -168,7 +173,7 @@ class TestMistakesOfOurOwn:
             "query_string": query,
             "headers": [],
         }
-        await get_application()(scope, None, send)
+        await get_application()(scope, receive, send)
         assert sent[0]["status"] == 500
         assert json.loads(sent[1]["body"]) == {"error": "The server made a mistake", "code": 500}
         assert "what nobody should know" in caplog.text

@@ -16,6 +16,7 @@ from broadcasting.webhooks.bodies import (
     event_text,
     headers_of,
     lane_of,
+    masked,
     names_of,
     renewed,
     wait_after,
@@ -133,3 +134,20 @@ def test_credentials_are_not_kept() -> None:
     secret = Webhook(url="https://u:p@a.example/")
     known = Application(id="app", key="k", secret="s", webhooks=(secret,))
     assert endpoint_of(known, "gone", "https://a.example/") is secret
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://shop.example/hooks/pusher/", "https://shop.example/hooks/pusher/"),
+        ("https://ada:hush@shop.example:8443/h", "https://shop.example:8443/h"),
+        (
+            "https://chat.example/services/T0/abcdefghijklmnop",
+            "https://chat.example/services/T0/abcd…",
+        ),
+        ("https://shop.example/h?token=hush&x=1#hush", "https://shop.example/h?…"),
+        ("https://[broken", ""),
+    ],
+)
+def test_a_url_is_shown_without_what_guards_it(url: str, shown: str) -> None:
+    assert masked(url) == shown
