@@ -40,7 +40,7 @@ CHUNK = 65_536
 
 UNREAD_BYTES = 16_384
 """Answers to one peer that may wait, beyond which it is not heard until it has read them. What is
-broadcast is shared by all who hear it; answers are one peer's own, and it can ask for any number."""
+broadcast is shared by all who hear it; answers are one peer's own, in any number."""
 
 REPLY_OVERHEAD = 512
 """Bytes that an answer takes beside those on the wire, about."""

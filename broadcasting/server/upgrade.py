@@ -70,6 +70,11 @@ def read(head: bytes) -> Request:
         raise Refused(400, "The path is not ASCII") from None
     if len(_all(headers, b"host")) != 1:
         raise Refused(400, "There must be one Host")
+    if len(_all(headers, b"origin")) > 1:
+        raise Refused(400, "There may be one Origin")
+    if _all(headers, b"transfer-encoding") or _all(headers, b"content-length") not in ([], [b"0"]):
+        # A proxy may take the first frames for its body, or a body for a request of its own.
+        raise Refused(400, "A handshake has no body")
     _check_words(headers)
     offered = _words(headers, b"sec-websocket-protocol")
     return Request(path, headers, offered, accept_for(_key(headers)))
