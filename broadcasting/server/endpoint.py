@@ -209,8 +209,12 @@ class Endpoint(asyncio.Protocol):
             return
         self._read()
         # Between two messages none lies ready, and whatever came then would be added.
-        if self._next is not None and self._decoder.waiting > BEHIND:
+        if self._is_full():
             self._hold()
+
+    def _is_full(self) -> bool:
+        """Whether a message lies ready, and much of what comes behind it is here already."""
+        return self._next is not None and self._decoder.waiting > BEHIND
 
     def _read(self) -> None:
         """Read frames until a message lies ready, or none is whole."""

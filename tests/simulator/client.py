@@ -171,8 +171,8 @@ class Client:
         """Take one frame."""
         if socket is not self.socket:
             return
-        event, channel = frame["event"], frame.get("channel")
-        data = frame.get("data")
+        event, channel = frame["event"], str(frame.get("channel"))
+        data: Any = frame.get("data")
         if isinstance(data, str):
             data = json.loads(data)
         if event == "pusher:connection_established":

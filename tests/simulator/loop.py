@@ -69,7 +69,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.processes = [self.world]
         self._living = [self.world]
         self.steps = 0
-        self.set_task_factory(_make_task)
+        self.set_task_factory(_make_task)  # type: ignore[arg-type]  # its stubs differ by version
 
     def time(self) -> float:
         return self._now

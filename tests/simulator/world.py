@@ -81,9 +81,11 @@ class Server:
     def _start(self) -> Node:
         node = Node(get_settings().server)
         rng = self.world.rng
-        numbers = mock.patch.object(
-            node, "new_socket_id", lambda: f"{rng.randrange(10**9)}.{rng.randrange(10**9)}"
-        )
+
+        def socket_id() -> str:
+            return f"{rng.randrange(10**9)}.{rng.randrange(10**9)}"
+
+        numbers = mock.patch.object(node, "new_socket_id", socket_id)
         numbers.start()
         self.world.nodes[self.process] = node
         return node
@@ -247,7 +249,7 @@ def simulated(seed: int, **server: Any) -> Iterator[World]:
     }
     with (
         override_settings(BROADCASTING=settings),
-        mock.patch.object(consumers, "get_node", lambda: _node_of(links[0])),
+        mock.patch.object(consumers, "get_node", lambda: _node_of(links[0])),  # noqa: PT008
     ):
         world = World(loop, rng)
         links.append(world)
