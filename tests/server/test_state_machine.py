@@ -202,8 +202,9 @@ class Crowd(Machine):
             if not client.gone
             and not self.is_barred(client, self.name_of(client, channel), channel)
         ]
-        for client in crowd:
-            client.owners.add(self.name_of(client, channel) or "")
+        names = {client: self.name_of(client, channel) for client in crowd}
+        for client, name in names.items():
+            client.owners.add(name or "")
         order = (
             Terminate(user_id=user_id) if ends else Revoke(user_id=user_id, channel=channel, at=0)
         )
@@ -221,9 +222,9 @@ class Crowd(Machine):
                 assert client.app_id == app
                 assert user_id in client.owners
             elif client.is_in[channel]:
-                client.channels[channel] = self.name_of(client, channel)
+                client.channels[channel] = names[client]
             else:
-                assert (client.app_id, self.name_of(client, channel)) == (app, user_id)
+                assert (client.app_id, names[client]) == (app, user_id)
                 client.members.pop(channel, None)
         for client in self.crowd:
             client.answers.clear()
