@@ -132,7 +132,9 @@ class RedisSubscription(Subscription):
             self._lose({topic}, "topics have moved to another server")
 
     def refused(self, error: ResponseError) -> None:
-        self._trouble(str(error))
+        # Which one it was is not told: any of those that wait.
+        self._unheard |= {topic for topic, asked in self._asked.items() if not asked.done()}
+        self._trouble(_reason(error))
 
     def took(self, line: Line, topic: str, content: bytes) -> None:
         if self._topics.get(topic) is not line:
@@ -185,13 +187,18 @@ class RedisSubscription(Subscription):
             try:
                 async with asyncio.timeout(self._backplane.join_timeout):
                     await self._routes.refresh()
-                self._settle()
+                await self._settle()
             except Exception as error:  # whatever it is, the node must not stay deaf
                 self._trouble(_reason(error))
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         more: dict[Line, list[str]] = {}
-        for topic, before in tuple(self._topics.items()):
+        for number, topic in enumerate(tuple(self._topics), 1):
+            if number % TOPICS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # the sockets are served meanwhile
+            if topic not in self._topics:
+                continue
+            before = self._topics[topic]
             address = self._routes.address(topic)
             line = self._lines.get(address)
             if line is None:

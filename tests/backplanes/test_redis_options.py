@@ -34,6 +34,10 @@ def without_limits(redis: Any, **limits: Any) -> Any:
     return redis.Redis(host="localhost")
 
 
+def no_cluster(redis: Any, cluster_error_retry_attempts: int = 0, **limits: Any) -> Any:
+    return redis.Redis(host="localhost", **limits)
+
+
 def nothing(redis: Any, **limits: Any) -> None:
     """No client at all."""
 
@@ -62,7 +66,7 @@ WRONG = [
     ({"factory": f"{HERE}.no_such"}, "['factory']"),
     ({"factory": 5}, "['factory'] must be callable"),
     ({"factory": client_of, "url": "redis://localhost"}, "without url"),
-    ({"factory": client_of, "cluster": True}, "must return a redis.asyncio.RedisCluster"),
+    ({"factory": no_cluster, "cluster": True}, "must return a redis.asyncio.RedisCluster"),
     ({"factory": nothing}, "must return a redis.asyncio.Redis, not a NoneType"),
     ({"factory": without_limits}, "must hand the keyword arguments"),
 ]

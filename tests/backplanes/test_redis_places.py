@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from redis import Redis
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
 from broadcasting.exceptions import BackplaneUnavailable
-from tests.backplanes.contract import ENVELOPE, Inbox, RemoteContract, published
+from tests.backplanes.contract import ENVELOPE, GRACE, Inbox, RemoteContract, published
 from tests.conftest import Valkey
 from tests.redis_servers import (
     ClusterSite,
@@ -236,4 +238,53 @@ class TestTls(RemoteContract):
         with pytest.raises(BackplaneUnavailable):
             await node.join("app", "c")
         assert not node.connected
+        await node.close()
+
+
+async def test_a_server_that_is_restarted_is_heard_again(tmp_path: Path):
+    server = RedisProcess(free_ports(1)[0], tmp_path / "r")
+    with running(server):
+        backplane = RedisBackplane({"url": f"redis://127.0.0.1:{server.port}", **QUICK})
+        inbox, ended = Inbox(), asyncio.Event()
+        node = backplane.connect(inbox, ended.set)
+        for number in range(20):
+            await node.join("app", f"c{number}")
+        server.kill()
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        for number in range(20):
+            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
+            await published(backplane, envelope)
+            assert await inbox.next() == envelope
+        assert (node.gaps, node.connected) == (1, True)
+        await node.close()
+
+
+@pytest.mark.full
+async def test_a_shard_that_is_frozen_holds_nobody_for_longer_than_a_publish_may(tmp_path: Path):
+    with cluster_site(tmp_path, replicas=True) as site:
+        backplane = RedisBackplane({**site.options, **QUICK, "join_timeout": 1})
+        inbox, ended = Inbox(), asyncio.Event()
+        node = backplane.connect(inbox, ended.set)
+        for number in range(10):
+            await node.join("app", f"c{number}")
+        frozen = site.owner(backplane.topic("app", "c0"))
+        frozen.signal(signal.SIGSTOP)
+        envelope = Envelope(app_id="app", channel="c0", frame="x")
+        for publish in (backplane.apublish, lambda e: asyncio.to_thread(backplane.publish, e)):
+            started = time.monotonic()
+            with pytest.raises(BackplaneUnavailable):
+                await publish(envelope)
+            assert time.monotonic() - started < 0.25 + GRACE
+        async with asyncio.timeout(60):
+            await ended.wait()
+        for number in range(10):
+            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
+            await published(backplane, envelope)
+            assert await inbox.next() == envelope
+        frozen.signal(signal.SIGCONT)
+        await published(backplane, envelope)
+        assert await inbox.next() == envelope
+        assert inbox.queue.empty()
         await node.close()
