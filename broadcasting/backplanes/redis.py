@@ -25,6 +25,7 @@ from broadcasting.backplanes.redis_shards import ShardPublisher
 from broadcasting.backplanes.redis_subscription import RedisSubscription
 from broadcasting.backplanes.remote import PLACE, Carrier, RemoteBackplane, seconds
 from broadcasting.conf import get_settings
+from broadcasting.outage import Outage
 from broadcasting.redis_clients import SERVER_OPTIONS, UNREACHABLE, RedisClients, server_of
 from broadcasting.sites import site_names
 
@@ -68,7 +69,7 @@ class RedisBackplane(RemoteBackplane):
 
         self._strangers: set[tuple[str, ...]] = set()
         self._clients = RedisClients(self.server)
-        self._shards = ShardPublisher(self._clients)
+        self._shards = ShardPublisher(self._clients, self.retry_delay)
         self._commands: RedisCommands | None = None
         if not self.server.cluster:
             self._commands = commands_to(self.server, get_settings().publish_timeout)
@@ -94,12 +95,12 @@ class RedisBackplane(RemoteBackplane):
             # loop can bound all of that.
             super().publish(envelope)
             return
-        self._check()
+        self._check(self._outage)
         try:
             topic = self.topic(envelope.app_id, envelope.channel)
             self._commands.run("PUBLISH", topic, self._written(envelope))
         except UNREACHABLE as error:
-            self._failed(error)
+            self._failed(error, self._outage)
         self._outage.succeeded()
 
     def connect(self, receive: Receiver, on_gap: GapEnded | None = None) -> RedisSubscription:
@@ -131,6 +132,11 @@ class RedisBackplane(RemoteBackplane):
         if self.sites:
             envelope = msgspec.structs.replace(envelope, sites=self._signature)
         return encode(envelope)
+
+    def _outage_of(self, envelope: Envelope) -> Outage:
+        if not self.server.cluster:
+            return self._outage
+        return self._shards.outage_of(self.topic(envelope.app_id, envelope.channel))
 
     def _carrier(self, envelope: Envelope) -> Carrier:
         topic, text = self.topic(envelope.app_id, envelope.channel), self._written(envelope)

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
+from broadcasting.outage import Outage
 from broadcasting.redis_clients import RedisClients
+
+PARTS = 16
+"""Of the slots, each of which may be down by itself. Who has them may change at any time; a shard
+that is away costs a timeout for each part of its own, and the others nothing."""
 
 
 async def look_again(client: Any) -> None:
@@ -44,9 +50,15 @@ def node_of(client: Any, topic: str) -> Any:
 class ShardPublisher:
     """Publishes from any loop. Whoever calls it says for how long."""
 
-    def __init__(self, clients: RedisClients) -> None:
+    def __init__(self, clients: RedisClients, retry_delay: float) -> None:
         self._clients = clients
+        names = (f"backplane, part {part} of {PARTS}," for part in range(1, PARTS + 1))
+        self._outages = [Outage(name, probe_seconds=retry_delay) for name in names]
         self._stale = False
+
+    def outage_of(self, topic: str) -> Outage:
+        """Return what knows whether the slots around that of ``topic`` are down."""
+        return self._outages[key_slot(topic.encode()) * PARTS // REDIS_CLUSTER_HASH_SLOTS]
 
     async def publish(self, topic: str, text: str) -> None:
         """Raises RedisError or OSError."""

@@ -68,20 +68,26 @@ class RemoteBackplane(BaseBackplane):
     def _carrier(self, envelope: Envelope) -> Carrier:
         """Return what sends ``envelope`` from the running loop, raising what it likes."""
 
+    def _outage_of(self, envelope: Envelope) -> Outage:
+        """Return what knows whether the server is down that has the channel of ``envelope``."""
+        return self._outage
+
     def publish(self, envelope: Envelope) -> None:
-        self._check()
+        outage = self._outage_of(envelope)
+        self._check(outage)
         timeout = get_settings().publish_timeout
-        future = background.submit(self._send(self._carrier(envelope), timeout))
+        future = background.submit(self._send(self._carrier(envelope), timeout, outage))
         try:
             future.result(timeout + GRACE)
         except concurrent.futures.TimeoutError as error:
             future.cancel()
-            self._failed(error)
+            self._failed(error, outage)
 
     async def apublish(self, envelope: Envelope) -> None:
-        self._check()
+        outage = self._outage_of(envelope)
+        self._check(outage)
         timeout = get_settings().publish_timeout
-        sending = self._send(self._carrier(envelope), timeout)
+        sending = self._send(self._carrier(envelope), timeout, outage)
         future: asyncio.Future[None]
         if asyncio.get_running_loop() is self._node_loop:
             future = asyncio.ensure_future(sending)
@@ -92,22 +98,22 @@ class RemoteBackplane(BaseBackplane):
         await asyncio.wait({future}, timeout=timeout + GRACE)
         if not future.done():
             future.cancel()
-            self._failed(TimeoutError("no answer in time"))
+            self._failed(TimeoutError("no answer in time"), outage)
         future.result()
 
-    def _check(self) -> None:
-        if not self._outage.allows():
+    def _check(self, outage: Outage) -> None:
+        if not outage.allows():
             raise BackplaneUnavailable("The backplane did not answer the last time it was tried")
 
-    async def _send(self, carry: Carrier, timeout: float) -> None:
+    async def _send(self, carry: Carrier, timeout: float, outage: Outage) -> None:
         try:
             async with asyncio.timeout(timeout):
                 await carry()
         except Exception as error:  # each transport raises its own errors
-            self._failed(error)
-        self._outage.succeeded()
+            self._failed(error, outage)
+        outage.succeeded()
 
-    def _failed(self, error: BaseException) -> NoReturn:
-        self._outage.failed(error)
+    def _failed(self, error: BaseException, outage: Outage) -> NoReturn:
+        outage.failed(error)
         reason = str(error) or type(error).__name__
         raise BackplaneUnavailable(f"{self.place} failed: {reason}") from error

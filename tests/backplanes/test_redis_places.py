@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
@@ -19,6 +20,7 @@ from broadcasting.exceptions import BackplaneUnavailable
 from tests.backplanes.contract import ENVELOPE, GRACE, Inbox, RemoteContract, published
 from tests.conftest import Valkey
 from tests.redis_servers import (
+    SLOTS,
     ClusterSite,
     RedisProcess,
     SentinelSite,
@@ -261,6 +263,10 @@ async def test_a_server_that_is_restarted_is_heard_again(tmp_path: Path):
         await node.close()
 
 
+def slot_of(backplane: RedisBackplane, channel: str) -> int:
+    return key_slot(backplane.topic("app", channel).encode())
+
+
 @pytest.mark.full
 async def test_a_shard_that_is_frozen_holds_nobody_for_longer_than_a_publish_may(tmp_path: Path):
     with cluster_site(tmp_path, replicas=True) as site:
@@ -277,6 +283,14 @@ async def test_a_shard_that_is_frozen_holds_nobody_for_longer_than_a_publish_may
             with pytest.raises(BackplaneUnavailable):
                 await publish(envelope)
             assert time.monotonic() - started < 0.25 + GRACE
+        elsewhere = next(
+            channel
+            for channel in (f"c{number}" for number in range(10))
+            if abs(slot_of(backplane, channel) - slot_of(backplane, "c0")) > SLOTS // 2
+        )
+        for _ in range(5):
+            await backplane.apublish(Envelope(app_id="app", channel=elsewhere, frame="y"))
+            assert (await inbox.next()).frame == "y"
         async with asyncio.timeout(60):
             await ended.wait()
         for number in range(10):
