@@ -126,6 +126,7 @@ class RedisBackplane(RemoteBackplane):
 
     async def release(self) -> None:
         """Close the client of the running loop, whose node is gone."""
+        self._shards.stop()
         await self._clients.aclose()
 
     def _written(self, envelope: Envelope) -> str:

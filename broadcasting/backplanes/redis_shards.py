@@ -5,6 +5,9 @@ Those look up the grammar of every command first, and try again what may have be
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import weakref
 from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -12,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
 from broadcasting.outage import Outage
-from broadcasting.redis_clients import RedisClients
+from broadcasting.redis_clients import UNREACHABLE, RedisClients
 
 PARTS = 16
 """Of the slots, each of which may be down by itself. Who has them may change at any time; a shard
@@ -54,7 +57,8 @@ class ShardPublisher:
         self._clients = clients
         names = (f"backplane, part {part} of {PARTS}," for part in range(1, PARTS + 1))
         self._outages = [Outage(name, probe_seconds=retry_delay) for name in names]
-        self._stale = False
+        self._looking: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
+        self._looking = weakref.WeakKeyDictionary()
 
     def outage_of(self, topic: str) -> Outage:
         """Return what knows whether the slots around that of ``topic`` are down."""
@@ -63,14 +67,19 @@ class ShardPublisher:
     async def publish(self, topic: str, text: str) -> None:
         """Raises RedisError or OSError."""
         client: Any = self._clients.of_loop()
-        if self._stale or not client.nodes_manager.slots_cache:
+        if not client.nodes_manager.slots_cache:
             await look_again(client)
-            self._stale = False
         try:
             await self._say(client, topic, text)
         except MovedError:  # it was not taken, so it is not said twice
             await look_again(client)
             await self._say(client, topic, text)
+
+    def stop(self) -> None:
+        """Look no more for what the running loop's client should know."""
+        task = self._looking.pop(asyncio.get_running_loop(), None)
+        if task is not None:
+            task.cancel()
 
     async def _say(self, client: Any, topic: str, text: str) -> None:
         node = None
@@ -80,7 +89,19 @@ class ShardPublisher:
         except MovedError:
             raise
         except BaseException:  # out of time as well
-            self._stale = True
             if node is not None:
                 ask_last(client, node.name)
+            self._look(client)
             raise
+
+    def _look(self, client: Any) -> None:
+        """Look again beside what is published: who is asked may be silent, too."""
+        loop = asyncio.get_running_loop()
+        task = self._looking.get(loop)
+        if task is None or task.done():
+            self._looking[loop] = loop.create_task(_look_quietly(client))
+
+
+async def _look_quietly(client: Any) -> None:
+    with contextlib.suppress(*UNREACHABLE):  # the next failure has it tried again
+        await look_again(client)
