@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import signal
-import socket
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from broadcasting.server.listening import Listening
-from broadcasting.server.worker import VARIABLE, Assignment
+from broadcasting.server.offspring import Worker, said, start
 
 logger = logging.getLogger("broadcasting.server")
 
@@ -52,83 +50,6 @@ class Pace:
 
     hurry: float = 3
     """The same, when nobody has time."""
-
-
-class Worker:
-    """One process, and the line to it."""
-
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        line: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        asked: Callable[[str, float], None],
-    ) -> None:
-        self._process = process
-        self._reader, self._writer = line
-        self._asked = asked
-        self.began = asyncio.get_running_loop().time()
-        self.listens = asyncio.Event()
-        self.ready = asyncio.Event()
-        self._hearing = asyncio.create_task(self._hear())
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    async def ended(self) -> int:
-        """Return its exit code, once it has one; negative: the signal that ended it."""
-        code = await self._process.wait()
-        self._hearing.cancel()
-        self._writer.close()
-        return code
-
-    async def comes_to(self, event: asyncio.Event, patience: float) -> bool:
-        """Whether ``event`` comes before the end of the process and of ``patience``."""
-        waits = [asyncio.create_task(event.wait()), asyncio.create_task(self._process.wait())]
-        try:
-            await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return event.is_set() and self._process.returncode is None
-
-    def tell(self, word: str) -> None:
-        """Say ``stop``, ``replaced`` or ``now``; one that does not listen yet is ended."""
-        if self._process.returncode is not None:
-            return
-        if self.listens.is_set():
-            self._writer.write(f"{word}\n".encode())
-        else:
-            self._process.terminate()
-
-    async def end(self, word: str, patience: float) -> int:
-        """Tell it to go, kill it if it does not, and return its exit code."""
-        self.tell(word)
-        try:
-            async with asyncio.timeout(patience):
-                return await self.ended()
-        except TimeoutError:
-            logger.error("Worker process %d did not end in time, killing it", self.pid)
-            self.kill()
-            return await self.ended()
-
-    def kill(self) -> None:
-        """End it without a word."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-
-    async def _hear(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await self._reader.readline():
-                match line.decode().split():
-                    case ["listens"]:
-                        self.listens.set()
-                    case ["ready"]:
-                        self.ready.set()
-                    case ["restart", request, over]:
-                        self._asked(request, float(over))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,6 +90,8 @@ class Supervisor:
         self._requests = deque[str](maxlen=REQUESTS_REMEMBERED)
         self._workers: set[Worker] = set()
         """Those whose end was not seen yet."""
+
+        self._starting: set[asyncio.Task[Worker]] = set()
 
     async def run(self) -> None:
         """Keep the workers until a signal says stop. Raises CannotStart, CannotListen."""
@@ -229,31 +152,21 @@ class Supervisor:
         code = await worker.end("now", self._pace.hurry)
         self._workers.discard(worker)
         raise CannotStart(
-            f"Worker {place.number} ended while it started ({_said(code)}): what it printed above"
+            f"Worker {place.number} ended while it started ({said(code)}): what it printed above"
             " says why."
         )
 
     async def _spawn(self, place: Place, *, checked: bool = False) -> Worker:
-        ours, theirs = socket.socketpair()
-        sockets = tuple(sock.fileno() for sock in place.listening.sockets)
-        given = Assignment(
-            number=place.number,
-            line=theirs.fileno(),
-            sockets=sockets,
-            where=place.listening.where,
-            is_url=place.listening.is_url,
-            checked=checked,
+        # Whoever is cancelled meanwhile must not leave a process that nobody knows.
+        starting = asyncio.create_task(self._start(place, checked))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        return await asyncio.shield(starting)
+
+    async def _start(self, place: Place, checked: bool) -> Worker:
+        worker = await start(
+            self._command, place.number, place.listening, self.asked, checked=checked
         )
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=os.environ | {VARIABLE: given.encode()},
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *sockets),
-                # Control-C at a terminal is for the parent, which tells the others.
-                process_group=0,
-            )
-        worker = Worker(process, await asyncio.open_connection(sock=ours), self.asked)
         self._workers.add(worker)
         return worker
 
@@ -264,7 +177,7 @@ class Supervisor:
             self._workers.discard(worker)
             async with place.changing:
                 if place.worker is worker:  # nobody has replaced it
-                    logger.error("Worker %d ended (%s)", place.number, _said(code))
+                    logger.error("Worker %d ended (%s)", place.number, said(code))
                     await self._revive(place, worker)
 
     async def _revive(self, place: Place, last: Worker) -> None:
@@ -274,13 +187,17 @@ class Supervisor:
             is_long = place.delay > self._pace.lend
             with place.listening.lent() if is_long else contextlib.nullcontext():
                 await asyncio.sleep(place.delay)
-            last = await self._spawn(place)
+            try:
+                last = await self._spawn(place)
+            except OSError as problem:  # of a machine that has nothing left
+                logger.error("Worker %d cannot be started: %s", place.number, problem)
+                continue
             if await last.comes_to(last.listens, self._pace.start):
                 place.worker = last
                 return
             code = await last.end("now", self._pace.hurry)
             self._workers.discard(last)
-            logger.error("Worker %d ended while it started (%s)", place.number, _said(code))
+            logger.error("Worker %d ended while it started (%s)", place.number, said(code))
 
     def _next_delay(self, place: Place, last: Worker) -> float:
         ran = asyncio.get_running_loop().time() - last.began
@@ -302,14 +219,18 @@ class Supervisor:
 
     async def _replace(self, place: Place) -> bool:
         """Put a new worker in the place of one that serves until then; False: it stays."""
-        worker = await self._spawn(place)
+        try:
+            worker = await self._spawn(place)
+        except OSError as problem:
+            logger.error("No new worker can be started, the old ones stay: %s", problem)
+            return False
         if not await worker.comes_to(worker.ready, self._pace.start):
             code = await worker.end("now", self._pace.hurry)
             self._workers.discard(worker)
             logger.error(
                 "The new worker %d did not become ready (%s): the old ones stay",
                 place.number,
-                _said(code),
+                said(code),
             )
             return False
         old, place.worker, place.delay = place.worker, worker, 0
@@ -319,6 +240,7 @@ class Supervisor:
         return True
 
     async def _end_all(self) -> None:
+        await asyncio.gather(*self._starting, return_exceptions=True)
         # While we hold them, those who come would wait for nobody.
         for place in self._places:
             place.listening.close()
@@ -333,7 +255,3 @@ class Supervisor:
         await asyncio.sleep(self._pace.hurry)
         for worker in self._workers:
             worker.kill()
-
-
-def _said(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
