@@ -177,6 +177,7 @@ class LeaseKeeper:
                 await self._state_departures(registry)
                 await self._compare(registry)
                 await self._compare_counts(registry)
+                await self._node.users.compare()
                 if self._is_doubtful:
                     self._is_doubtful = False
                     await self._node.users.look_again()

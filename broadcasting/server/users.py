@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from broadcasting.backplanes import control
@@ -21,6 +22,9 @@ from broadcasting.server.hub import Topic
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
 
+COMPARED = 500
+"""Watched users who are looked up at one look."""
+
 MAX_LOOKS = 5
 """At who is online, for one watcher: on a busy site somebody always comes or goes."""
 
@@ -32,6 +36,14 @@ class Users:
         self._node = node
         self._changes = 0
         """How often somebody came online or went."""
+
+        self._told: dict[tuple[str, str], bool] = {}
+        """By application and user, what watchers on this node were told last."""
+
+        self._doubts: set[tuple[str, str]] = set()
+        """Those of whom the registry knew otherwise at the last look."""
+
+        self._turn = 0
 
     async def sign_in(self, connection: Connection, message: Signin) -> None:
         """Let ``connection`` belong to a user. Raises SigninRefused, BackplaneUnavailable."""
@@ -91,6 +103,30 @@ class Users:
             if user is not None and user.watchlist and not connection.closing:
                 await self._tell_watched(connection, user)
 
+    async def compare(self) -> None:
+        """Tell watchers what the registry knows otherwise than they were told, twice in a row.
+
+        At the first time it may be on its way. Raises RegistryUnavailable.
+        """
+        everybody = tuple(self._told)
+        begin = self._turn if self._turn < len(everybody) else 0
+        some = sorted(everybody[begin : begin + COMPARED])
+        self._turn = begin + COMPARED
+        for app_id, group in groupby(some, key=lambda who: who[0]):
+            users = [user_id for _, user_id in group]
+            online = await self._node.registry.online(app_id, users)
+            for user_id in users:
+                self._compare(app_id, user_id, user_id in online)
+
+    def _compare(self, app_id: str, user_id: str, online: bool) -> None:
+        who = (app_id, user_id)
+        if self._told.get(who, online) == online:
+            self._doubts.discard(who)
+        elif who in self._doubts:
+            self.hear(app_id, Online(user_id=user_id, online=online))
+        else:
+            self._doubts.add(who)
+
     def tell_watchers(self, application: Application, user_id: str, *, online: bool) -> None:
         """Tell those who watch a user that he came online, or went; on every node."""
         if not application.enable_watchlist_events:
@@ -107,6 +143,8 @@ class Users:
         topic = _watching(app_id, told.user_id)
         if not self._node.hub.count(topic):
             return
+        self._told[app_id, told.user_id] = told.online
+        self._doubts.discard((app_id, told.user_id))
         come, gone = ([told.user_id], []) if told.online else ([], [told.user_id])
         self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
 
@@ -128,12 +166,20 @@ class Users:
     async def _tell_watched(self, connection: Connection, user: User) -> None:
         online = await self._online(connection.protocol.application.id, user.watchlist)
         if connection.protocol.user is user:
+            self._note(connection.protocol.application.id, user, online)
             connection.reply_text(
                 messages.watchlist_events(
                     online=[one for one in user.watchlist if one in online],
                     offline=[one for one in user.watchlist if one not in online],
                 )
             )
+
+    def _note(self, app_id: str, user: User, online: frozenset[str]) -> None:
+        """Remember what one watcher is told; others may have missed it."""
+        for user_id in user.watchlist:
+            is_online = user_id in online
+            if self._told.setdefault((app_id, user_id), is_online) != is_online:
+                self.hear(app_id, Online(user_id=user_id, online=is_online))
 
     async def _online(self, app_id: str, watched: tuple[str, ...]) -> frozenset[str]:
         """Return who is online, asked again if that changed while a registry took its time."""
@@ -148,7 +194,11 @@ class Users:
     def _unwatch(self, connection: Connection, user: User) -> None:
         app_id = connection.protocol.application.id
         for user_id in user.watchlist:
-            self._node.hub.leave(_watching(app_id, user_id), connection)
+            topic = _watching(app_id, user_id)
+            self._node.hub.leave(topic, connection)
+            if not self._node.hub.count(topic):
+                self._told.pop((app_id, user_id), None)
+                self._doubts.discard((app_id, user_id))
 
 
 def _watching(app_id: str, user_id: str) -> Topic:
