@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from broadcasting.consumers import PusherConsumer
 from broadcasting.protocol.names import ChannelKind, kind_of
-from broadcasting.protocol.signing import authorization, channel_text
+from broadcasting.protocol.signing import authorization, channel_text, user_text
 from tests.simulator.loop import Line
 from tests.simulator.view import Shown, View
 
@@ -101,6 +101,12 @@ class Client:
         self.world = world
         self.name = name
         self.user_id = user_id
+        self.watched: tuple[str, ...] | None = None
+        """Users that it wants to know of, once it has signed in; None: it does not sign in."""
+
+        self.online: set[str] = set()
+        """Those of them that it shows as online."""
+
         self.wanted: dict[str, None] = {}
         """Channels."""
 
@@ -178,14 +184,28 @@ class Client:
         if event == "pusher:connection_established":
             self.socket_id = data["socket_id"]
             self._attempts = 0
+            self._sign_in()
             for wanted in self.wanted:
                 self._ask_for(wanted)
         elif event == "pusher:ping":
             self._say("pusher:pong", {})
+        elif event == "pusher_internal:watchlist_events":
+            for told in data["events"]:
+                if told["name"] == "online":
+                    self.online.update(told["user_ids"])
+                else:
+                    self.online.difference_update(told["user_ids"])
         elif event == "pusher:subscription_error":
             self.world.loop.call_later(0.5, self._ask_again, socket, channel)
         elif channel in self.wanted:
             self._view.take(event, channel, data)
+
+    def _sign_in(self) -> None:
+        if self.watched is None or self.socket_id is None:
+            return
+        user_data = json.dumps({"id": self.user_id, "watchlist": self.watched})
+        auth = authorization(self.world.application, user_text(self.socket_id, user_data))
+        self._say("pusher:signin", {"auth": auth, "user_data": user_data})
 
     def _ask_again(self, socket: Socket, channel: str) -> None:
         if socket is self.socket and channel in self.wanted and channel not in self.shown:
@@ -213,3 +233,4 @@ class Client:
     def _forget(self) -> None:
         self.socket_id = None
         self.shown.clear()
+        self.online.clear()

@@ -119,6 +119,8 @@ class Scenario:
         client = Client(self._world, self._world.name("client"), self._rng.choice(USERS))
         self._world.tell(f"{client.name} comes, as {client.user_id}")
         self._world.clients.append(client)
+        if self._rng.random() < 0.5:
+            client.watched = tuple(self._rng.sample(USERS, 3))
         for channel in self._rng.sample(CHANNELS, self._rng.randint(0, 3)):
             client.subscribe(channel)
         client.connect()

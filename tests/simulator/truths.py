@@ -39,6 +39,7 @@ def _check_client(world: World, client: Client) -> None:
     if client.socket_id is None:
         world.fault(f"{client.name} is not connected")
         return
+    _check_watched(world, client)
     for channel in client.wanted:
         shown = client.shown.get(channel)
         if shown is None:
@@ -57,6 +58,18 @@ def _check_client(world: World, client: Client) -> None:
                 f"{client.name} on {client.socket and client.socket.server.process} sees a count"
                 f" of {shown.count} on {channel}, there are {len(wanting)}"
             )
+
+
+def _check_watched(world: World, client: Client) -> None:
+    signed_in = {
+        other.user_id for other in world.clients if other.is_living and other.watched is not None
+    }
+    online = signed_in.intersection(client.watched or ())
+    if client.online != online:
+        world.fault(
+            f"{client.name} on {client.socket and client.socket.server.process} sees"
+            f" {sorted(client.online)} online, there are {sorted(online)}"
+        )
 
 
 def _check_registry(world: World) -> None:

@@ -34,6 +34,7 @@ APPLICATION = {
     "secret": "app-secret",
     "enable_client_events": True,
     "enable_subscription_count": True,
+    "enable_watchlist_events": True,
 }
 
 
