@@ -246,6 +246,10 @@ class Rosters:
             for _, reached in waiting:
                 if not reached.done():
                     reached.set_exception(problem)
+            if kept.missing and kept.settling is None and self._kept.get(topic) is kept:
+                # Whether they are gone is still to be found out.
+                later = self._node.loop.call_later
+                kept.settling = later(self._grace, self._settle, topic, kept)
             return
         finally:
             kept.asking = None
