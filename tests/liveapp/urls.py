@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from tests.liveapp import contexts, views
+from tests.liveapp import contexts, inside, views
 
 urlpatterns = [
     path("", views.ready),
@@ -21,4 +21,5 @@ urlpatterns = [
     path("async-contexts/", contexts.async_contexts),
     path("task-contexts/", contexts.task_contexts),
     path("forged-auth/", views.forged_auth),
+    path("inside/", inside.inside),
 ]
