@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,10 @@ async def rest(server: live.Server, expected: Any = None) -> Any:
 
 
 def look(server: live.Server) -> Any:
-    with urllib.request.urlopen(f"{server.url}/inside/", timeout=live.PATIENCE) as answer:
-        inside = json.loads(answer.read())
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=live.PATIENCE)
+    connection.request("GET", "/inside/")
+    inside = json.loads(connection.getresponse().read())
+    connection.close()
     assert server.process is not None
     held = {path: size for path, size in inside["held"].items() if size}
     return {
