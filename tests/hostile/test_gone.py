@@ -20,8 +20,7 @@ from tests.conformance.publishing import look_up
 from tests.conformance.test_garbage import memory_of, undisturbed
 from tests.hostile.crowds import connect, open_socket, say, subscription
 from tests.hostile.test_memory import BOUND
-from tests.server.certificates import Certificate
-from tests.server.test_listening import trusting
+from tests.server.certificates import Certificate, trusting
 
 LANES = pytest.mark.parametrize("way", ["uvicorn", "uvicorn-slow-lane"])
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40)
