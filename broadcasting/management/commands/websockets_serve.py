@@ -93,6 +93,7 @@ class Command(BaseCommand):
 
     def supervise(self, workers: int, encrypted: bool, options: dict[str, Any]) -> None:
         """Keep so many processes that serve until told to stop."""
+        from broadcasting.server.limits import capacity, raise_file_limit
         from broadcasting.server.supervisor import CannotStart, Pace, Supervisor
 
         if not hasattr(os, "fork"):
@@ -106,11 +107,13 @@ class Command(BaseCommand):
                 "Workers are started as this process was, which is neither a script nor a module:"
                 " call manage.py."
             ) from None
+        files = raise_file_limit()
         listenings = self.listenings(workers, **options)
 
         def announce() -> None:
             where = listenings[0].named("https" if encrypted else "http")
             self.stdout.write(f"{self.what()} are on {where}, held by {workers} workers.")
+            self.announce_capacity(files, capacity(files), "Each", "a")
             self.stdout.write("Stop with Control-C.")
             self.stdout.flush()
 
@@ -213,14 +216,16 @@ class Command(BaseCommand):
         """Return what is served, for people."""
         return f"{'The site, sockets' if self.site() else 'Sockets'} and the HTTP API"
 
-    def announce_capacity(self, files: int | None, fits: int | None) -> None:
+    def announce_capacity(
+        self, files: int | None, fits: int | None, who: str = "It", which: str = "this"
+    ) -> None:
         """Say how many sockets fit, and what to do where that is few."""
         from broadcasting.server.limits import CURE, FEW
 
         if files is None or fits is None:
             return
         self.stdout.write(
-            f"It holds up to {fits:,} sockets: this process may open {files:,} files."
+            f"{who} holds up to {fits:,} sockets: {which} process may open {files:,} files."
         )
         if fits < FEW:
             self.stderr.write(self.style.WARNING(f"That is few: {CURE}."))
