@@ -141,7 +141,8 @@ class Enlistment(SharedRegistry, Enlisted):
         self._registry = registry
         self._wire = wire
         self.id = registry.new_node()
-        self._has_begun = False
+        self._begun = ""
+        """The id under which it has had a lease."""
 
     def enlist(self) -> Enlistment:
         return self._registry.enlist()
@@ -187,11 +188,11 @@ class Enlistment(SharedRegistry, Enlisted):
         return await self.ask(lambda: self.store.sign_in(node(), app_id, user_id, socket_id))
 
     async def renew(self) -> bool:
-        node = self._node()
+        node, id_ = self._node(), self.id
         if await self.ask(lambda: self._renew(node())):
             return True
-        self.id = new = self._registry.new_node()
-        await self.ask(lambda: self.store.renew(new))
+        if self.id == id_:
+            self.id = self._registry.new_node()
         return False
 
     async def sweep(self) -> Sequence[Swept]:
@@ -214,8 +215,8 @@ class Enlistment(SharedRegistry, Enlisted):
         node = self.id
 
         def begin() -> str:
-            if not self._has_begun:
-                self._has_begun = True
+            if self._begun != node:
+                self._begun = node
                 self.store.renew(node)
             return node
 
