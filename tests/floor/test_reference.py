@@ -227,9 +227,11 @@ def test_every_limit_has_the_default_and_the_counters_that_its_page_says(
 
 
 def test_every_limit_is_on_the_page() -> None:
-    """But those of what a publisher writes, which are said beside it."""
+    """But those of what a publisher writes, which are said beside it, and one of the server's own:
+    who is late for readiness is refused nothing."""
     listed = {*limits_of("Sockets"), *limits_of("HTTP API")}
     said_elsewhere = {
+        "MAX_LOOP_LAG",
         "max_event_name_length",
         "max_channel_name_length",
         "max_presence_member_size_kb",
