@@ -83,6 +83,10 @@ class Line:
         """What is to be heard here."""
 
         self.confirmed: set[str] = set()
+        self._leaves: dict[str, int] = {}
+        """By topic, how often it was left without an answer yet: what is confirmed before the
+        answer is out of date, and the answer is no news."""
+
         self.is_open = False
         self._connection = connection
         self._words = words
@@ -136,6 +140,9 @@ class Line:
             if not self._connection.is_connected:
                 raise ConnectionError("the connection was lost")
             if commands:
+                if word == self._words.leave:
+                    for _, topic in commands:
+                        self._leaves[topic] = self._leaves.get(topic, 0) + 1
                 packed = self._connection.pack_commands(commands)
                 await self._connection.send_packed_command(packed, check_health=False)
 
@@ -148,6 +155,7 @@ class Line:
         if answer is None:
             raise TimeoutError("the server is silent")
         if isinstance(answer, ResponseError):
+            self._leaves.clear()  # one of them may never be answered
             self._owner.refused(answer)
             return None
         if answer == b"PONG":  # in so few words, if nothing is subscribed to
@@ -178,8 +186,19 @@ class Line:
             if isinstance(content, bytes):
                 self._owner.took(self, topic.decode(), content)
         elif kind == self._words.joined:
-            self.confirmed.add(topic.decode())
-            self._owner.joined(self, topic.decode())
+            self._take_joined(topic.decode())
         elif kind == self._words.left:
-            self.confirmed.discard(topic.decode())
-            self._owner.put_out(self, topic.decode())
+            self._take_left(topic.decode())
+
+    def _take_joined(self, topic: str) -> None:
+        if topic not in self._leaves:
+            self.confirmed.add(topic)
+            self._owner.joined(self, topic)
+
+    def _take_left(self, topic: str) -> None:
+        waiting = self._leaves.pop(topic, 0)
+        if waiting == 0:
+            self.confirmed.discard(topic)
+            self._owner.put_out(self, topic)
+        elif waiting > 1:
+            self._leaves[topic] = waiting - 1

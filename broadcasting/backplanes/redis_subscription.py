@@ -248,7 +248,8 @@ class RedisSubscription(Subscription):
                 await line.ask(topics[start : start + TOPICS_AT_ONCE])
 
     async def _drop(self, line: Line, topic: str) -> None:
-        if line.is_open:
+        # Meanwhile, somebody may have joined it again.
+        if line.is_open and self._topics.get(topic) is not line:
             with contextlib.suppress(*UNREACHABLE):
                 await line.drop(topic)
 

@@ -70,6 +70,20 @@ class TestRedis(RemoteContract):
         assert backplane.gaps == 0
         await node.close()
 
+    async def test_a_topic_that_is_left_and_joined_again_at_once_is_no_gap(self):
+        backplane, inbox = await self.make(), Inbox()
+        told: list[None] = []
+        node = backplane.connect(inbox, lambda: told.append(None))
+        await node.join("app", "c")
+        for number in range(20):
+            for _ in range(number % 3 + 1):
+                await node.leave("app", "c")
+                await node.join("app", "c")
+            await backplane.apublish(Envelope(app_id="app", channel="c", frame=str(number)))
+            assert (await inbox.next()).frame == str(number)
+        assert (backplane.gaps, told, node.problem) == (0, [], None)
+        await node.close()
+
     async def test_a_node_that_left_can_join_nothing(self):
         node = (await self.make()).connect(Inbox())
         await node.close()
