@@ -83,6 +83,8 @@ class Line:
         """What is to be heard here."""
 
         self.confirmed: set[str] = set()
+        """What the server sends, as far as it has said; of what nobody wants any more, too."""
+
         self._leaves: dict[str, int] = {}
         """By topic, how often it was left without an answer yet: what is confirmed before the
         answer is out of date, and the answer is no news."""
@@ -122,15 +124,20 @@ class Line:
     async def _ask_for_all(self) -> None:
         asked: set[str] = set()
         # Some may be added, or left, while others are asked for.
-        while topics := list(self.topics - asked):
+        while (new := self.topics - asked) or self.confirmed - self.topics:
+            topics = list(new)
             for start in range(0, len(topics), TOPICS_AT_ONCE):
                 some = [t for t in topics[start : start + TOPICS_AT_ONCE] if t in self.topics]
+                asked.update(some)
                 async with asyncio.timeout(self._patience.answer):
                     await self._send(self._words.join, some)
                 answers = 0
                 while answers < len(some):
                     answers += await self._take_one() in (self._words.joined, None)
-            asked.update(topics)
+            gone = self.confirmed - self.topics
+            asked -= gone
+            async with asyncio.timeout(self._patience.answer):
+                await self._send(self._words.leave, gone)
 
     async def _send(self, word: str, topics: Iterable[str]) -> None:
         # One command for each: those of a Cluster may not mix slots.
@@ -142,6 +149,7 @@ class Line:
             if commands:
                 if word == self._words.leave:
                     for _, topic in commands:
+                        self.confirmed.discard(topic)
                         self._leaves[topic] = self._leaves.get(topic, 0) + 1
                 packed = self._connection.pack_commands(commands)
                 await self._connection.send_packed_command(packed, check_health=False)

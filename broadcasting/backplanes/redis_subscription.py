@@ -91,7 +91,7 @@ class RedisSubscription(Subscription):
     async def leave(self, app_id: str, channel: str) -> None:
         topic = self._backplane.topic(app_id, channel)
         line = self._forget(topic)
-        if line is None or not line.is_open:  # nor will another line ask for it
+        if line is None or not line.is_open:  # which leaves it itself when it is open
             return
         try:
             async with asyncio.timeout(self._backplane.join_timeout):
@@ -160,7 +160,9 @@ class RedisSubscription(Subscription):
             return
         self._topics[topic] = line
         line.topics.add(topic)
-        if line.is_open:
+        if topic in line.confirmed:  # left a moment ago, and not at the server
+            self.joined(line, topic)
+        elif line.is_open:
             # A line that is lost is followed by one that asks for all topics.
             with contextlib.suppress(*UNREACHABLE):
                 await line.ask([topic])
@@ -169,7 +171,6 @@ class RedisSubscription(Subscription):
         line = self._topics.pop(topic, None)
         if line is not None:
             line.topics.discard(topic)
-            line.confirmed.discard(topic)
         if self._unheard:
             self._unheard.discard(topic)
             self._look_whether_mended()
@@ -207,7 +208,6 @@ class RedisSubscription(Subscription):
                 continue
             if before is not None and before is not line:
                 before.topics.discard(topic)
-                before.confirmed.discard(topic)
                 self._spawn(self._drop(before, topic))
             self._topics[topic] = line
             line.topics.add(topic)

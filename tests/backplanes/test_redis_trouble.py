@@ -83,6 +83,34 @@ async def test_a_node_with_many_topics_comes_back_without_bursting_the_server(ow
     await node.close()
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_is_left_while_a_node_asks_anew_is_left_at_the_server(
+    own_valkey: Valkey, again: bool
+):
+    """Of what a line has asked for before it is open, nobody else will tell the server."""
+    client = own_valkey.server.client()
+    backplane = RedisBackplane({"url": own_valkey.url, "retry_delay": 0.05})
+    node = backplane.connect(Inbox())
+    channels = [f"c{number}" for number in range(2_500)]
+    await asyncio.gather(*(node.join("app", channel) for channel in channels))
+    client.client_kill_filter(_type="pubsub")
+    async with asyncio.timeout(10):
+        while not any(line.confirmed and not line.is_open for line in node._lines.values()):
+            await asyncio.sleep(0)
+    for channel in channels:
+        await node.leave("app", channel)
+    if again:
+        await asyncio.gather(*(node.join("app", channel) for channel in channels))
+    # Joins wait until the node has all that it had.
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    topics = [backplane.topic("app", channel) for channel in channels]
+    async with asyncio.timeout(10):
+        while {count for _, count in client.pubsub_numsub(*topics)} != {int(again)}:
+            await asyncio.sleep(0.02)
+    assert node.gaps == 1
+    await node.close()
+
+
 @pytest.mark.parametrize("mark", ["/", "#", "?", "["])
 @pytest.mark.parametrize("make", [RedisBackplane, RedisBroadcaster])
 def test_a_password_that_makes_no_url_is_told_nobody(make: Any, mark: str):
