@@ -12,6 +12,7 @@ from functools import partial
 
 from broadcasting.api.authentication import authenticate, check_body, parse_query
 from broadcasting.api.counters import counters
+from broadcasting.api.events import PUBLISHING
 from broadcasting.api.replays import serve_once
 from broadcasting.api.requests import Request, body_limit, check_length, read_body
 from broadcasting.api.responses import (
@@ -99,7 +100,7 @@ class Api:
             application=application, name=target.name, parameters=parameters, body=body
         )
         if application.enable_replay_protection and scope["method"] == "POST":
-            return await serve_once(endpoint, request)
+            return await serve_once(endpoint, request, knows_keys=endpoint in PUBLISHING)
         return await endpoint(request)
 
 

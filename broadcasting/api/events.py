@@ -60,6 +60,10 @@ async def batch(request: Request) -> dict[str, Any]:
     return {"batch": [await _info(application, name, wanted) for name, wanted in pairs]}
 
 
+PUBLISHING = (event, batch)
+"""The endpoints that do once what has an ``idempotency_key``."""
+
+
 async def _publish(
     application: Application, body: dict[str, Any], number: int, envelopes: Sequence[Envelope]
 ) -> None:

@@ -22,15 +22,16 @@ KEEP_SECONDS = 2.0 * MAX_SKEW
 Endpoint = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
-async def serve_once(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+async def serve_once(endpoint: Endpoint, request: Request, *, knows_keys: bool) -> dict[str, Any]:
     """Return the answer of ``endpoint`` to a signature that was not seen before.
 
-    Raises ApiError 409 for one that was. What failed may come again as it is.
+    ``knows_keys``: whether it does once what has an ``idempotency_key``. Raises ApiError 409 for a
+    signature that was. What failed may come again as it is.
     """
     registry, app_id = get_registry(), request.application.id
     key = f"signature:{request.parameters['auth_signature']}"
     if not await registry.claim(app_id, key, KEEP_SECONDS):
-        if _has_key(request):
+        if knows_keys and _has_key(request):
             return await endpoint(request)
         counters.replayed += 1
         raise ApiError(409, "This signature was used before: sign anew, or send an idempotency_key")
@@ -43,6 +44,6 @@ async def serve_once(endpoint: Endpoint, request: Request) -> dict[str, Any]:
 
 def _has_key(request: Request) -> bool:
     try:
-        return "idempotency_key" in request.json()
+        return request.json().get("idempotency_key") is not None
     except ApiError:
         return False

@@ -6,6 +6,8 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.conformance.caller import Answer, Caller
 from tests.conformance.peer import join
 from tests.live import Server
@@ -85,3 +87,17 @@ def test_asking_twice_harms_nobody(server: Server) -> None:
     path = caller.path("channels")
     query = caller.sign("GET", path)
     assert [caller.send("GET", path, query).status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_key_that_is_none_excuses_nobody(server: Server, key: str | None) -> None:
+    """Libraries write the fields that they do not use, too."""
+    overheard = Overheard(Caller(server, *ONCE), event(idempotency_key=key))
+    first, second = overheard.send(), overheard.send()
+    assert (first.status, second.status) == ((200, 409) if key is None else (400, 400))
+
+
+def test_a_key_is_of_no_use_where_nothing_looks_at_it(server: Server) -> None:
+    body = {"idempotency_key": str(uuid4())}
+    overheard = Overheard(Caller(server, *ONCE), body, f"users/{uuid4()}/terminate_connections")
+    assert [overheard.send().status for _ in range(2)] == [200, 409]
