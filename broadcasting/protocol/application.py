@@ -81,7 +81,7 @@ class Application:
     max_message_size: int = 65_536
     """Bytes of one frame from a client; a longer one ends the socket with 1009."""
 
-    max_channels_per_connection: int | None = 10_000
+    max_channels_per_connection: int | None = 200
     """Channels that one socket may be in at once; ``None`` for no limit, as Pusher has it."""
 
     max_messages_per_second: int | None = 100

@@ -11,7 +11,7 @@ from broadcasting.protocol.application import Application
 BURST_SECONDS = 10
 """So many seconds' worth of messages may come at once."""
 
-CHANNELS = 10_000
+CHANNELS = 1_000
 """Subscriptions at once where there is no limit to the channels of a connection."""
 
 SHORTEST = 0.001

@@ -216,9 +216,13 @@ async def whispers(server: Server, number: int) -> socket.socket:
     return peer
 
 
-async def hundred_names(server: Server, number: int) -> socket.socket:
-    peer = await open_socket(server, window=2_304)
-    await say(peer, b"".join(subscription(f"n-{number}-{i}") for i in range(100)))
+async def all_names_it_may(server: Server, number: int) -> socket.socket:
+    """Joins as many channels of its own as a socket may be in, under the longest names."""
+    peer = await open_socket(server)
+    asked = (subscription(f"{number}-{i}-".ljust(200, "x")) for i in range(200))
+    await say(peer, b"".join(asked))
+    # Of the last one, so that all are in.
+    await read_until(peer, f'succeeded","data":"{{}}","channel":"{number}-199-'.encode())
     return peer
 
 

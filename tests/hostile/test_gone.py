@@ -68,9 +68,9 @@ async def test_a_hundred_thousand_names(live_database: Path) -> None:
             asking = asyncio.create_task(ask_for_all(peer))
             received = await everything(peer)
             asking.cancel()
-            assert received.count(b"subscription_succeeded") == 10_000
+            assert received.count(b"subscription_succeeded") == 200
             assert b'"code":4100' in received
-            assert memory_of(server) - before < 16 * 1_048_576
+            assert memory_of(server) - before < 1_048_576
         assert (await look_up(server, "channels"))["channels"] == {}
 
 
