@@ -56,7 +56,6 @@ class LeaseKeeper:
         self._to_enter = False
         """Whether sockets have to be entered anew, and not all of them are."""
 
-        self._is_doubtful = False
         self.problem: str | None = None
         """Why the registry cannot be used, as the last attempt found; None: it can."""
 
@@ -73,11 +72,6 @@ class LeaseKeeper:
     def hurry(self) -> None:
         """Renew now: the lease seems to be lost."""
         self._hurry.set()
-
-    def doubt(self) -> None:
-        """What this node was told of others may be out of date: ask the registry, soon."""
-        self._is_doubtful = True
-        self._node.rosters.doubt()
 
     def owe(self, debt: Debt) -> None:
         """Do later what the registry could not be told now: that somebody is gone."""
@@ -178,9 +172,6 @@ class LeaseKeeper:
                 await self._compare(registry)
                 await self._compare_counts(registry)
                 await self._node.users.compare()
-                if self._is_doubtful:
-                    self._is_doubtful = False
-                    await self._node.users.look_again()
             except RegistryUnavailable as problem:
                 self.problem = self.problem or str(problem)
             except Exception:

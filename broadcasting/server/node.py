@@ -103,7 +103,7 @@ class Node:
         self.access = Access(self)
         self.addresses = Addresses(settings)
         self._per_application: dict[str, int] = {}
-        self._subscription = self.backplane.connect(self.receive, self._hear_again)
+        self._subscription = self.backplane.connect(self.receive, self.rosters.doubt)
         self.interests = Interests(self._subscription)
         self._controlled: set[str] = set()
         """Applications whose control topic is joined."""
@@ -137,11 +137,6 @@ class Node:
             sender = self.connections.get(envelope.except_socket)
             spare = spare if sender is None else {sender, *spare}
         self.hub.send(topic, Frame(envelope.frame), spare)
-
-    def _hear_again(self) -> None:
-        """Envelopes arrive again, after some may have been lost."""
-        if self.is_shared:
-            self.lease.doubt()
 
     def hears(self, app_id: str) -> bool:
         """Whether control envelopes of an application arrive here."""

@@ -96,13 +96,6 @@ class Users:
             late = partial(self._sign_out, application, user.id, connection.socket_id)
             self._node.lease.owe(late)
 
-    async def look_again(self) -> None:
-        """Tell every watcher anew who is online, since what was said of it may have been lost."""
-        for connection in tuple(self._node.connections.values()):
-            user = connection.protocol.user
-            if user is not None and user.watchlist and not connection.closing:
-                await self._tell_watched(connection, user)
-
     async def compare(self) -> None:
         """Tell watchers what the registry knows otherwise than they were told, twice in a row.
 

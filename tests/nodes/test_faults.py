@@ -13,7 +13,6 @@ import pytest
 
 from tests.conformance.peer import Peer, join
 from tests.conformance.publishing import look_up, publish
-from tests.conformance.test_users import expect_watched
 from tests.conftest import Valkey
 from tests.live import PATIENCE, Server, wait_for_line
 from tests.nodes.conftest import environment, running
@@ -181,17 +180,3 @@ async def test_who_leaves_while_the_store_is_away_is_gone_when_it_is_back(
             os.kill(pid, signal.SIGCONT)
         assert await departure(ada, ROOM) == "bob"
         assert await members(three[2]) == {"ada"}
-
-
-async def test_a_watcher_learns_what_was_said_while_its_node_heard_nothing(
-    three: list[Server], own_valkey: Valkey
-) -> None:
-    """230, 236."""
-    client = own_valkey.server.client()
-    async with join(three[0], "left") as ada, join(three[1], "left") as bob:
-        await bob.sign_in("bob")
-        await ada.sign_in("ada", watchlist=["bob"])
-        await expect_watched(ada, ("online", ["bob"]))
-        # As a server does whose network fails for a moment.
-        client.client_kill_filter(_type="pubsub", skipme=True)
-        await expect_watched(ada, ("online", ["bob"]))
