@@ -63,6 +63,18 @@ class TestCore(BackplaneContract):
         return ChannelLayerBackplane({})
 
 
+async def test_a_node_hears_its_groups_for_longer_than_a_layer_keeps_them(valkey: Valkey):
+    """241: the core layer forgets who joined a group after ``group_expiry``, a day by default."""
+    with layers(valkey.url, CORE, prefix="expiring", group_expiry=1):
+        backplane, inbox = ChannelLayerBackplane({}), Inbox()
+        node = backplane.connect(inbox)
+        await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+        await asyncio.sleep(2.5)  # the time itself is what is tested
+        await backplane.apublish(ENVELOPE)
+        assert await inbox.next() == ENVELOPE
+        await node.close()
+
+
 def test_group_names_fit_every_layer_and_differ_by_application_and_channel():
     names = {group_name(a, c) for a in ("app", "second") for c in ("x" * 200, "private-=@,.;")}
     assert len(names) == 4

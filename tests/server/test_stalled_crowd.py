@@ -65,6 +65,7 @@ def resident_mb(server: live.Server) -> float:
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("policy", ["close", "drop"])
 async def test_a_crowd_that_reads_nothing_is_in_nobodys_way(live_database: Path, policy: str):
+    """240."""
     env = {
         "BROADCASTING_TEST_DATABASE": str(live_database),
         "LIVE_SLOW_POLICY": policy,
