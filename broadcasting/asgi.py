@@ -151,7 +151,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            start_node().hear_all()
+            start_node().orders.hear_all()
             _start_relay()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":

@@ -124,9 +124,9 @@ class PusherConsumer(AsyncConsumer):
         node.check_capacity(protocol)
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         check_version(query["protocol"][0] if "protocol" in query else None)
-        if not node.hears(application.id):
+        if not node.orders.hears(application.id):
             try:
-                await node.hear(application.id)
+                await node.orders.hear(application.id)
             except BackplaneUnavailable as problem:
                 logger.error("Refusing a socket of %r: %s", application.id, problem)
                 raise TryAgain from problem

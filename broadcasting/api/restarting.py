@@ -25,9 +25,9 @@ async def restart(request: Request) -> dict[str, Any]:
     # Its secret is that of the deployment; other tenants must not stop each other's server.
     if request.application.id != default_application().id:
         raise ApiError(403, "This application may not restart the server")
-    if node.restart is None:
+    if node.orders.restart is None:
         raise ApiError(403, "Only websockets_serve can be restarted so")
-    node.restart(uuid4().hex, _seconds(request.parameters.get("over", "0")))
+    node.orders.restart(uuid4().hex, _seconds(request.parameters.get("over", "0")))
     return {}
 
 

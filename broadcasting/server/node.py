@@ -11,31 +11,21 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from broadcasting.applications import Application, get_applications
+from broadcasting.applications import Application
 from broadcasting.backplanes import Envelope, control, get_backplane
 from broadcasting.backplanes.control import (
-    CONTROL_CHANNEL,
-    DEPLOYMENT,
     Count,
-    Members,
-    Online,
-    Remember,
-    Restart,
-    Revoke,
-    Terminate,
-    read,
 )
-from broadcasting.backplanes.envelope import UnreadableEnvelope
 from broadcasting.conf import ServerSettings, get_settings, on_change
-from broadcasting.exceptions import BackplaneUnavailable, LeaseLost, RegistryUnavailable
+from broadcasting.exceptions import LeaseLost, RegistryUnavailable
 from broadcasting.protocol import messages
 from broadcasting.protocol.errors import HandshakeRefused, OverCapacity, Reconnect, TryAgain
 from broadcasting.protocol.protocol import Protocol
-from broadcasting.registry import Cached, Enlisted, get_registry
+from broadcasting.registry import Enlisted, get_registry
 from broadcasting.server.access import Access
 from broadcasting.server.addresses import Addresses
 from broadcasting.server.admission import Admission
@@ -47,6 +37,7 @@ from broadcasting.server.hub import Hub, Topic
 from broadcasting.server.interests import Interests
 from broadcasting.server.lag import LoopLag
 from broadcasting.server.lease import LeaseKeeper
+from broadcasting.server.orders import Orders
 from broadcasting.server.post import Post
 from broadcasting.server.replays import Replays
 from broadcasting.server.reporting import Reporter
@@ -56,12 +47,6 @@ from broadcasting.server.sweep import Sweep
 from broadcasting.server.users import Users
 
 logger = logging.getLogger("broadcasting.server")
-
-HEAR_AGAIN = 5.0
-"""Seconds until topics are joined that could not be when the node started."""
-
-Restarter = Callable[[str, float], None]
-"""Called with the id of the request, and with the seconds over which nodes spread."""
 
 LEAVES_A_TURN = 200
 """Channels that a socket which ends leaves before the others have their turn."""
@@ -84,9 +69,6 @@ class Node:
         """Whether newcomers are told to go elsewhere."""
 
         self.stopped = False
-        self.restart: Restarter | None = None
-        """Set by whoever can stop this process for its supervisor to start it again."""
-
         self.backplane = get_backplane()
         self.registry = get_registry().enlist()
         self.is_shared = isinstance(self.registry, Enlisted)
@@ -105,10 +87,7 @@ class Node:
         self._per_application: dict[str, int] = {}
         self._subscription = self.backplane.connect(self.receive, self.rosters.doubt)
         self.interests = Interests(self._subscription)
-        self._controlled: set[str] = set()
-        """Applications whose control topic is joined."""
-
-        self._listening: asyncio.Task[None] | None = None
+        self.orders = Orders(self)
         self._forgetting: set[asyncio.Task[None]] = set()
         self._sweep = Sweep(self)
         self.lease = LeaseKeeper(self)
@@ -125,7 +104,7 @@ class Node:
     def receive(self, envelope: Envelope) -> None:
         """Deliver one envelope from the backplane to the local listeners."""
         if envelope.kind != "event":
-            self._obey(envelope)
+            self.orders.obey(envelope)
             return
         self.counters.envelopes_in += 1
         topic = (envelope.app_id, envelope.channel)
@@ -137,23 +116,6 @@ class Node:
             sender = self.connections.get(envelope.except_socket)
             spare = spare if sender is None else {sender, *spare}
         self.hub.send(topic, Frame(envelope.frame), spare)
-
-    def hears(self, app_id: str) -> bool:
-        """Whether control envelopes of an application arrive here."""
-        return app_id in self._controlled
-
-    async def hear(self, app_id: str) -> None:
-        """Return once they do. Raises BackplaneUnavailable."""
-        await self.interests.hold((app_id, CONTROL_CHANNEL))
-        self._controlled.add(app_id)
-
-    def hear_all(self) -> None:
-        """Begin to hear what every application asks of its nodes, sockets or not.
-
-        Once; servers that tell of their start have it done then, others with the first socket.
-        """
-        if self.interests.selective and self._listening is None:
-            self._listening = self.loop.create_task(self._hear_all())
 
     def holds(self, app_id: str) -> int:
         """Return how many sockets of an application are here."""
@@ -198,7 +160,7 @@ class Node:
             )
         )
         self._sweep.wake(application)
-        self.hear_all()
+        self.orders.hear_all()
         self.reporter.connected(application, connection.socket_id)
         return True
 
@@ -248,8 +210,7 @@ class Node:
         self.counts.close()
         self.lease.stop()
         self.rosters.close()
-        if self._listening is not None:
-            self._listening.cancel()
+        self.orders.close()
         await self._subscription.close()
 
     def finish(self) -> None:
@@ -281,68 +242,18 @@ class Node:
     async def _disconnect(self, app_id: str, socket_id: str) -> None:
         await self.registry.disconnect(app_id, socket_id)
 
-    def _obey(self, envelope: Envelope) -> None:
-        """Do what a control envelope asks."""
-        try:
-            asked = read(envelope)
-        except UnreadableEnvelope as error:
-            self.counters.unreadable += 1
-            logger.warning("Ignored a control envelope: %s", error)
-            return
-        match asked:
-            case Terminate():
-                self.access.terminate(envelope.app_id, asked)
-            case Revoke():
-                self.access.revoke(envelope.app_id, asked)
-            case Remember(channel=channel, frame=frame, id=id_, ttl=ttl):
-                last = Cached(frame=frame, id=id_, ttl=ttl)
-                self.registry.remember(envelope.app_id, channel, last)
-            case Members():
-                self.rosters.hear((envelope.app_id, envelope.channel), asked)
-            case Count():
-                self._hear_count((envelope.app_id, envelope.channel), asked)
-            case Online():
-                self.users.hear(envelope.app_id, asked)
-            case Restart():
-                self._restart(envelope, asked)
-
-    def _restart(self, envelope: Envelope, asked: Restart) -> None:
-        # An application's own topic is not where a deployment speaks.
-        if envelope.app_id == DEPLOYMENT and self.restart is not None:
-            self.restart(envelope.id, asked.over)
-        else:
-            logger.warning("Asked to restart, which only websockets_serve can")
-
-    async def _hear_all(self) -> None:
-        while not await self._has_heard_all():
-            await asyncio.sleep(HEAR_AGAIN)
-
-    async def _has_heard_all(self) -> bool:
-        """Join what is not joined yet; False: the backplane is away."""
-        try:
-            ids = [DEPLOYMENT, *(application.id for application in get_applications().all())]
-            for app_id in ids:
-                if not self.hears(app_id):
-                    await self.hear(app_id)
-        except BackplaneUnavailable as error:
-            # So does each application's first socket.
-            logger.warning("Cannot hear yet what is asked of this node, trying again: %s", error)
-            return False
-        except Exception:  # a source of somebody else's raises what it likes
-            logger.exception("Cannot hear what applications ask of this node")
-        return True
-
     def _tell_count(self, application: Application, channel: str, count: int, order: int) -> None:
         self.reporter.subscription_count(application, channel, count)
         topic = (application.id, channel)
         if self.is_shared:
             told = Count(count=count, order=order)
-            self._hear_count(topic, told)
+            self.hear_count(topic, told)
             self.post.send(control.envelope(application.id, told, channel))
         else:
             self.hub.send(topic, Frame(messages.subscription_count(channel, count)))
 
-    def _hear_count(self, topic: Topic, told: Count) -> None:
+    def hear_count(self, topic: Topic, told: Count) -> None:
+        """Tell the subscribers here how many there are, unless they know something newer."""
         if self.hub.count(topic) and self.counts.is_news(topic, told.count, told.order):
             self.hub.send(topic, Frame(messages.subscription_count(topic[1], told.count)))
 

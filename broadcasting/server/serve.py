@@ -23,7 +23,8 @@ from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
 from broadcasting.server.limits import Door
 from broadcasting.server.listening import CannotListen, Listening
-from broadcasting.server.node import Restarter, get_node
+from broadcasting.server.node import get_node
+from broadcasting.server.orders import Restarter
 from broadcasting.server.proxies import BehindProxies, Proxies
 from broadcasting.server.websocket import WebSocketProtocol
 
@@ -79,7 +80,7 @@ class SocketServer(uvicorn.Server):
         node = get_node()
         self._loop = asyncio.get_running_loop()
         self._drain = Drain(node)
-        node.restart = self._restart
+        node.orders.restart = self._restart
         self._announce()
         # With Python's defaults, full collections over every connection dominate.
         gc.collect()

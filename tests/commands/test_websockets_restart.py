@@ -58,7 +58,7 @@ async def ask(app_id: str, **parameters: str) -> int:
 
 def restartable(node: Node) -> list[float]:
     asked: list[float] = []
-    node.restart = lambda request, over: asked.append(over)
+    node.orders.restart = lambda request, over: asked.append(over)
     return asked
 
 
