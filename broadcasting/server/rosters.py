@@ -246,10 +246,7 @@ class Rosters:
             for _, reached in waiting:
                 if not reached.done():
                     reached.set_exception(problem)
-            if kept.missing and kept.settling is None and self._kept.get(topic) is kept:
-                # Whether they are gone is still to be found out.
-                later = self._node.loop.call_later
-                kept.settling = later(self._grace, self._settle, topic, kept)
+            self._settle_later(topic, kept, self._node.now() + self._grace)
             return
         finally:
             kept.asking = None
@@ -267,9 +264,7 @@ class Rosters:
         self._catch_up(topic, kept, roster)
         if kept.ahead or kept.waiting:
             self._be_patient(topic, kept)
-        if kept.missing and kept.settling is None:
-            when = min(kept.missing.values())
-            kept.settling = self._node.loop.call_at(when, self._settle, topic, kept)
+        self._settle_later(topic, kept, min(kept.missing.values(), default=0.0))
 
     def _mend(self, topic: Topic, kept: _Kept, known: Roster, fetched: Roster) -> None:
         """Tell how ``fetched`` differs from what is known here.
@@ -293,6 +288,11 @@ class Rosters:
             if user_id not in known:
                 info = fetched.info(user_id)
                 self._tell(topic, messages.member_added(topic[1], user_id, info))
+
+    def _settle_later(self, topic: Topic, kept: _Kept, when: float) -> None:
+        """Ask once more at ``when`` if members are missing: nothing else would take them out."""
+        if kept.missing and kept.settling is None and self._kept.get(topic) is kept:
+            kept.settling = self._node.loop.call_at(when, self._settle, topic, kept)
 
     def _settle(self, topic: Topic, kept: _Kept) -> None:
         kept.settling = None
