@@ -55,6 +55,10 @@ class Subscriptions:
                 member,
                 application.max_presence_members_per_channel,
             )
+        except asyncio.CancelledError:
+            # The socket ends. It may have been entered all the same, so it has to leave.
+            self._hold(connection, topic, member)
+            raise
         except BaseException as problem:
             node.interests.release(topic)
             if isinstance(problem, RegistryUnavailable) and not isinstance(problem, LeaseLost):
@@ -62,11 +66,9 @@ class Subscriptions:
                 node.lease.owe(partial(self._leave_late, connection, channel, member))
             raise
         # From here on it is in the channel, and goes as everybody goes.
-        protocol.subscriptions[channel] = member
+        self._hold(connection, topic, member)
         if grant is not None:
             protocol.grants[channel] = grant
-        if member is not None and node.is_shared:
-            node.rosters.hold(topic)
         self._announce(application, channel, member, joined)
         if node.registry.waits:
             await self._check_again(connection, channel, grant)
@@ -174,6 +176,12 @@ class Subscriptions:
         self._tell_left(application, channel, member, left)
         if channel in protocol.subscriptions:  # it came back while it was taken out
             await self.enter_anew(connection, channel)
+
+    def _hold(self, connection: Connection, topic: Topic, member: Member | None) -> None:
+        """Note that ``connection`` is in a channel; leave() undoes it."""
+        connection.protocol.subscriptions[topic[1]] = member
+        if member is not None and self._node.is_shared:
+            self._node.rosters.hold(topic)
 
     def _tell_left(
         self, application: Application, channel: str, member: Member | None, left: Left

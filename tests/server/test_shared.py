@@ -1,0 +1,151 @@
+"""A node whose registry is shared: what is asked of it may be late, or lost, at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from broadcasting.exceptions import RegistryUnavailable
+from broadcasting.protocol.protocol import Member
+from broadcasting.protocol.roster import Roster
+from broadcasting.registry import get_registry
+from broadcasting.server.node import Node, start_node
+from tests.live import PATIENCE
+from tests.server.fakes import FakeSocket, connection
+from tests.simulator.shared_registry import Enlistment, SharedRegistry
+from tests.simulator.store import Store
+
+ROOM = "presence-room"
+ELSEWHERE = "another node"
+
+
+class Wire:
+    """Asks at once; the answers may be kept back, and the store may be away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.holds_back = False
+        self.refused = 0
+
+    def ask(self, operation: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+        if self.is_away:
+            self.refused += 1
+            answer.set_exception(RegistryUnavailable("away for a test"))
+            return
+        try:
+            result = operation()
+        except Exception as problem:
+            answer.set_exception(problem)
+        else:
+            if not self.holds_back:
+                answer.set_result(result)
+
+
+class Guest:
+    """One socket of the node, in memory."""
+
+    def __init__(self, node: Node, user_id: str) -> None:
+        self.node = node
+        self.socket = FakeSocket()
+        self.connection = connection(self.socket, f"{len(node.connections)}.1")
+        self.member = Member(user_id=user_id)
+
+    async def come(self) -> Guest:
+        await self.node.connect(self.connection)
+        return self
+
+    async def enter(self) -> Guest:
+        await self.node.subscriptions.enter(self.connection, ROOM, self.member)
+        return self
+
+    async def go(self) -> None:
+        self.connection.detach()
+        await self.node.disconnect(self.connection)
+
+    def heard(self, event: str) -> list[Any]:
+        """Return the data of every frame of this event."""
+        frames = [json.loads(text) for text in self.socket.texts]
+        return [
+            json.loads(frame["data"])
+            for frame in frames
+            if frame["event"].rpartition(":")[2] == event
+        ]
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    monkeypatch.setattr(Enlistment, "heartbeat", 0.05)
+    monkeypatch.setattr(Enlistment, "sweep_interval", 0.01)
+    wire = Wire()
+    registry = {
+        "BACKEND": "tests.simulator.shared_registry.SharedRegistry",
+        "OPTIONS": {"wire": lambda: wire},
+    }
+    with override_settings(BROADCASTING={"REGISTRY": registry}):
+        yield wire
+
+
+@pytest.fixture
+async def node(wire: Wire) -> Node:
+    return start_node()
+
+
+@pytest.fixture
+def store(node: Node) -> Store:
+    registry = get_registry()
+    assert isinstance(registry, SharedRegistry)
+    registry.store.renew(ELSEWHERE)
+    return registry.store
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+def people(store: Store) -> set[str]:
+    return set(store.members("app", ROOM))
+
+
+async def test_who_is_cut_off_while_it_enters_leaves_no_ghost(
+    node: Node, wire: Wire, store: Store
+) -> None:
+    guest = await Guest(node, "ada").come()
+    wire.holds_back = True
+    entering = asyncio.create_task(guest.enter())
+    await until(lambda: people(store) == {"ada"})
+    entering.cancel()
+    await asyncio.wait({entering})
+    wire.holds_back = False
+    await guest.go()
+    assert not people(store)
+    assert not node.rosters.topics()
+
+
+async def test_a_member_who_went_unheard_is_missed_after_an_outage(
+    node: Node, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.join(ELSEWHERE, "app", ROOM, "9.9", Member(user_id="bob"), None)
+    ada = await (await Guest(node, "ada").come()).enter()
+    mended = node.counters.rosters_mended
+    store.leave(ELSEWHERE, "app", ROOM, "9.9")
+    await until(lambda: node.counters.rosters_mended > mended)
+    assert not ada.heard("member_removed")
+    # It is asked once more when he has been missing for long enough; by nobody else.
+    asked: list[str] = []
+
+    async def be_away(app_id: str, channel: str) -> Roster:
+        asked.append(channel)
+        raise RegistryUnavailable("away for a test")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(node.registry, "roster", be_away)
+        await until(lambda: asked)
+    await until(lambda: ada.heard("member_removed"))
+    assert ada.heard("member_removed") == [{"user_id": "bob"}]
