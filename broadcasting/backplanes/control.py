@@ -12,6 +12,8 @@ from typing import TypeAlias
 import msgspec
 
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope
+from broadcasting.protocol import messages
+from broadcasting.protocol.errors import InvalidMessage
 
 CONTROL_CHANNEL = "#control"
 """Where every node listens. No client can: only ``#server-to-user-...`` may begin so."""
@@ -109,14 +111,25 @@ def now_ms() -> int:
 
 def envelope(app_id: str, control: Control, channel: str = CONTROL_CHANNEL) -> Envelope:
     """Return ``control`` on its way to every node, or to those with listeners of ``channel``."""
-    frame = _encoder.encode(control).decode()
+    try:
+        frame = _encoder.encode(control).decode()
+    except UnicodeEncodeError:  # ids of members may hold half of a character
+        frame = messages.encode(msgspec.to_builtins(control))
     return Envelope(app_id=app_id, channel=channel, frame=frame, kind="control")
 
 
 def read(carried: Envelope) -> Control:
     """Return what an envelope asks; raise UnreadableEnvelope for what this version cannot do."""
     try:
-        control: Control = _decoder.decode(carried.frame)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return _read(carried.frame)
+    except (msgspec.MsgspecError, InvalidMessage, RecursionError, UnicodeError) as error:
         raise UnreadableEnvelope(str(error)) from error
+
+
+def _read(frame: str) -> Control:
+    control: Control
+    try:
+        control = _decoder.decode(frame)
+    except msgspec.DecodeError:  # which half of a character is, too
+        control = msgspec.convert(messages.decode_json(frame), Control)
     return control

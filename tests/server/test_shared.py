@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
+from broadcasting.backplanes import Envelope, get_backplane
+from broadcasting.backplanes.control import Control, Members, read
 from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
@@ -149,3 +151,27 @@ async def test_a_member_who_went_unheard_is_missed_after_an_outage(
         await until(lambda: asked)
     await until(lambda: ada.heard("member_removed"))
     assert ada.heard("member_removed") == [{"user_id": "bob"}]
+
+
+async def test_a_member_whose_id_holds_half_of_a_character_is_told_to_all(
+    node: Node, store: Store
+) -> None:
+    told: list[Control] = []
+
+    def hear(envelope: Envelope) -> None:
+        if envelope.kind == "control":
+            told.append(read(envelope))
+
+    elsewhere = get_backplane().connect(hear)
+    ada = await (await Guest(node, "ada").come()).enter()
+    half = await (await Guest(node, "\ud800").come()).enter()
+    assert half.heard("subscription_succeeded")
+    await half.go()
+    await until(lambda: len(told) == 3)
+    await elsewhere.close()
+    assert [(step.user_id, step.here) for step in told if isinstance(step, Members)] == [
+        ("ada", True),
+        ("\ud800", True),
+        ("\ud800", False),
+    ]
+    assert [who["user_id"] for who in ada.heard("member_removed")] == ["\ud800"]
