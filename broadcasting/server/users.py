@@ -15,6 +15,7 @@ from broadcasting.protocol.errors import WatchlistTooLong
 from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.names import user_channel
 from broadcasting.protocol.protocol import MAX_WATCHLIST, User
+from broadcasting.registry import Enlisted
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
@@ -22,11 +23,14 @@ from broadcasting.server.hub import Topic
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
 
-COMPARED = 500
-"""Watched users who are looked up at one look."""
-
 MAX_LOOKS = 5
 """At who is online, for one watcher: on a busy site somebody always comes or goes."""
+
+COMPARED = 500
+"""Watched users of whom the registry is asked at one look."""
+
+Watched = tuple[str, str]
+"""Application id and user id."""
 
 
 class Users:
@@ -34,16 +38,18 @@ class Users:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        registry = node.registry
+        self._grace = registry.heartbeat if isinstance(registry, Enlisted) else 0.0
+        self._told: dict[Watched, bool] = {}
+        """Whether somebody is online, as watchers of this node were told last, where other nodes
+        tell of it, too."""
+
+        self._doubts: dict[Watched, float] = {}
+        """Of whom the registry says otherwise, and when it has to be believed."""
+
+        self._to_compare: list[Watched] = []
         self._changes = 0
         """How often somebody came online or went."""
-
-        self._told: dict[tuple[str, str], bool] = {}
-        """By application and user, what watchers on this node were told last."""
-
-        self._doubts: set[tuple[str, str]] = set()
-        """Those of whom the registry knew otherwise at the last look."""
-
-        self._turn = 0
 
     async def sign_in(self, connection: Connection, message: Signin) -> None:
         """Let ``connection`` belong to a user. Raises SigninRefused, BackplaneUnavailable."""
@@ -97,28 +103,20 @@ class Users:
             self._node.lease.owe(late)
 
     async def compare(self) -> None:
-        """Tell watchers what the registry knows otherwise than they were told, twice in a row.
+        """Tell watchers what the registry has known otherwise for long: news of it was lost.
 
-        At the first time it may be on its way. Raises RegistryUnavailable.
+        Until then it may be on its way, or a node may enter its sockets anew. Of some of those
+        who are watched, at each look. Raises RegistryUnavailable.
         """
-        everybody = tuple(self._told)
-        begin = self._turn if self._turn < len(everybody) else 0
-        some = sorted(everybody[begin : begin + COMPARED])
-        self._turn = begin + COMPARED
-        for app_id, group in groupby(some, key=lambda who: who[0]):
-            users = [user_id for _, user_id in group]
-            online = await self._node.registry.online(app_id, users)
-            for user_id in users:
-                self._compare(app_id, user_id, user_id in online)
-
-    def _compare(self, app_id: str, user_id: str, online: bool) -> None:
-        who = (app_id, user_id)
-        if self._told.get(who, online) == online:
-            self._doubts.discard(who)
-        elif who in self._doubts:
-            self.hear(app_id, Online(user_id=user_id, online=online))
-        else:
-            self._doubts.add(who)
+        if not self._to_compare:
+            self._to_compare = list(self._told)
+        some = {*self._to_compare[-COMPARED:], *self._doubts}
+        del self._to_compare[-COMPARED:]
+        for app_id, group in groupby(sorted(some), key=lambda watched: watched[0]):
+            user_ids = [user_id for _, user_id in group]
+            online = await self._node.registry.online(app_id, user_ids)
+            for user_id in user_ids:
+                self._check((app_id, user_id), is_online=user_id in online)
 
     def tell_watchers(self, application: Application, user_id: str, *, online: bool) -> None:
         """Tell those who watch a user that he came online, or went; on every node."""
@@ -136,10 +134,17 @@ class Users:
         topic = _watching(app_id, told.user_id)
         if not self._node.hub.count(topic):
             return
-        self._told[app_id, told.user_id] = told.online
-        self._doubts.discard((app_id, told.user_id))
+        if self._node.is_shared:
+            self._told[app_id, told.user_id] = told.online
+            self._doubts.pop((app_id, told.user_id), None)
         come, gone = ([told.user_id], []) if told.online else ([], [told.user_id])
         self._node.hub.send(topic, Frame(messages.watchlist_events(come, gone)))
+
+    def _check(self, watched: Watched, *, is_online: bool) -> None:
+        if self._told.get(watched, is_online) == is_online:
+            self._doubts.pop(watched, None)
+        elif self._doubts.setdefault(watched, self._node.now() + self._grace) <= self._node.now():
+            self.hear(watched[0], Online(user_id=watched[1], online=is_online))
 
     async def _sign_out(self, application: Application, user_id: str, socket_id: str) -> None:
         if await self._node.registry.sign_out(application.id, user_id, socket_id):
@@ -159,20 +164,15 @@ class Users:
     async def _tell_watched(self, connection: Connection, user: User) -> None:
         online = await self._online(connection.protocol.application.id, user.watchlist)
         if connection.protocol.user is user:
-            self._note(connection.protocol.application.id, user, online)
+            app_id = connection.protocol.application.id
+            for one in user.watchlist if self._node.is_shared else ():
+                self._told.setdefault((app_id, one), one in online)
             connection.reply_text(
                 messages.watchlist_events(
                     online=[one for one in user.watchlist if one in online],
                     offline=[one for one in user.watchlist if one not in online],
                 )
             )
-
-    def _note(self, app_id: str, user: User, online: frozenset[str]) -> None:
-        """Remember what one watcher is told; others may have missed it."""
-        for user_id in user.watchlist:
-            is_online = user_id in online
-            if self._told.setdefault((app_id, user_id), is_online) != is_online:
-                self.hear(app_id, Online(user_id=user_id, online=is_online))
 
     async def _online(self, app_id: str, watched: tuple[str, ...]) -> frozenset[str]:
         """Return who is online, asked again if that changed while a registry took its time."""
@@ -191,7 +191,7 @@ class Users:
             self._node.hub.leave(topic, connection)
             if not self._node.hub.count(topic):
                 self._told.pop((app_id, user_id), None)
-                self._doubts.discard((app_id, user_id))
+                self._doubts.pop((app_id, user_id), None)
 
 
 def _watching(app_id: str, user_id: str) -> Topic:

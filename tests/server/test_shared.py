@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,17 +14,21 @@ from django.test import override_settings
 from broadcasting.backplanes import Envelope, get_backplane
 from broadcasting.backplanes.control import Control, Members, read
 from broadcasting.exceptions import RegistryUnavailable
+from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
+from broadcasting.protocol.signing import authorization, user_text
 from broadcasting.registry import get_registry
 from broadcasting.server.node import Node, start_node
 from tests.live import PATIENCE
-from tests.server.fakes import FakeSocket, connection
+from tests.server.fakes import APPLICATION, FakeSocket, connection
 from tests.simulator.shared_registry import Enlistment, SharedRegistry
 from tests.simulator.store import Store
 
 ROOM = "presence-room"
 ELSEWHERE = "another node"
+
+WATCHED = replace(APPLICATION, enable_watchlist_events=True)
 
 
 class Wire:
@@ -55,6 +60,7 @@ class Guest:
         self.node = node
         self.socket = FakeSocket()
         self.connection = connection(self.socket, f"{len(node.connections)}.1")
+        self.connection.protocol.application = WATCHED
         self.member = Member(user_id=user_id)
 
     async def come(self) -> Guest:
@@ -64,6 +70,19 @@ class Guest:
     async def enter(self) -> Guest:
         await self.node.subscriptions.enter(self.connection, ROOM, self.member)
         return self
+
+    async def watch(self, *watched: str) -> Guest:
+        user = {"id": self.member.user_id, "watchlist": watched}
+        text = json.dumps(user)
+        auth = authorization(WATCHED, user_text(self.connection.socket_id, text))
+        await self.node.users.sign_in(self.connection, Signin(auth=auth, user_data=text))
+        return self
+
+    @property
+    def last_seen(self) -> Any:
+        """Return who came online, and who went, by the last word of it."""
+        events = self.heard("watchlist_events")[-1]["events"]
+        return {event["name"]: event["user_ids"] for event in events}
 
     async def go(self) -> None:
         self.connection.detach()
@@ -175,3 +194,35 @@ async def test_a_member_whose_id_holds_half_of_a_character_is_told_to_all(
         ("\ud800", False),
     ]
     assert [who["user_id"] for who in ada.heard("member_removed")] == ["\ud800"]
+
+
+async def test_watchers_learn_what_was_lost_on_its_way(node: Node, store: Store) -> None:
+    """Whatever became of what another node said: who is away does not stay online."""
+    store.sign_in(ELSEWHERE, "app", "bob", "9.9")
+    ada = await (await Guest(node, "ada").come()).watch("bob", "cleo")
+    assert ada.last_seen == {"online": ["bob"], "offline": ["cleo"]}
+    store.sign_out(ELSEWHERE, "app", "bob", "9.9")
+    await until(lambda: ada.last_seen == {"offline": ["bob"]})
+    store.sign_in(ELSEWHERE, "app", "cleo", "9.9")
+    await until(lambda: ada.last_seen == {"online": ["cleo"]})
+    assert len(ada.heard("watchlist_events")) == 3
+    await ada.go()
+    assert not node.users._told
+
+
+async def test_a_doubt_that_meets_an_outage_is_kept(
+    node: Node, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.sign_in(ELSEWHERE, "app", "bob", "9.9")
+    ada = await (await Guest(node, "ada").come()).watch("bob")
+    asked: list[None] = []
+
+    async def be_away() -> None:
+        asked.append(None)
+        raise RegistryUnavailable("away for a test")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(node.users, "look_again", be_away)
+        node.lease.doubt()
+        await until(lambda: asked)
+    await until(lambda: len(ada.heard("watchlist_events")) == 2)
