@@ -49,6 +49,7 @@ class LeaseKeeper:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
         self._owed: deque[Debt] = deque()
         self._hurry = asyncio.Event()
         self._turn = 0
@@ -82,6 +83,11 @@ class LeaseKeeper:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
+
+    async def settled(self, patience: float) -> None:
+        """Return once the last look is over, or after ``patience`` seconds."""
+        if self._looking is not None:
+            await asyncio.wait({self._looking}, timeout=patience)
 
     async def resign(self, patience: float) -> None:
         """Give the lease back, within ``patience`` seconds."""
@@ -165,17 +171,22 @@ class LeaseKeeper:
     async def _look_after_others(self, registry: Enlisted) -> None:
         while True:
             await asyncio.sleep(registry.sweep_interval * random.uniform(0.8, 1.0))  # noqa: S311
-            try:
-                while swept := await registry.sweep():
-                    self._undo(swept)
-                await self._state_departures(registry)
-                await self._compare(registry)
-                await self._compare_counts(registry)
-                await self._node.users.compare()
-            except RegistryUnavailable as problem:
-                self.problem = self.problem or str(problem)
-            except Exception:
-                logger.exception("Dead nodes could not be looked after")
+            self._looking = self._node.loop.create_task(self._look(registry))
+            # To the end, even if the node stops: what it was given, nobody else is.
+            await asyncio.shield(self._looking)
+
+    async def _look(self, registry: Enlisted) -> None:
+        try:
+            while swept := await registry.sweep():
+                self._undo(swept)
+            await self._state_departures(registry)
+            await self._compare(registry)
+            await self._compare_counts(registry)
+            await self._node.users.compare()
+        except RegistryUnavailable as problem:
+            self.problem = self.problem or str(problem)
+        except Exception:
+            logger.exception("Dead nodes could not be looked after")
 
     def _undo(self, swept: Sequence[Swept]) -> None:
         node = self._node

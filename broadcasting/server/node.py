@@ -194,6 +194,7 @@ class Node:
         """Return once every socket that went is forgotten, or after ``patience`` seconds."""
         if self._forgetting:
             await asyncio.wait(self._forgetting, timeout=patience)
+        await self.lease.settled(patience)
         await self.post.sent(patience)
         await self.lease.resign(patience)
 

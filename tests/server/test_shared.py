@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from broadcasting.protocol.messages import Signin
 from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
 from broadcasting.protocol.signing import authorization, user_text
-from broadcasting.registry import get_registry
+from broadcasting.registry import Departure, Enlisted, get_registry
 from broadcasting.server.node import Node, start_node
 from tests.live import PATIENCE
 from tests.server.fakes import APPLICATION, FakeSocket, connection
@@ -36,12 +36,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.is_away = False
-        self.holds_back = False
-        self.refused = 0
+        self._kept_back: list[tuple[asyncio.Future[Any], Any]] | None = None
 
     def ask(self, operation: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
         if self.is_away:
-            self.refused += 1
             answer.set_exception(RegistryUnavailable("away for a test"))
             return
         try:
@@ -49,7 +47,20 @@ class Wire:
         except Exception as problem:
             answer.set_exception(problem)
         else:
-            if not self.holds_back:
+            if self._kept_back is None:
+                answer.set_result(result)
+            else:
+                self._kept_back.append((answer, result))
+
+    def keep_back(self) -> None:
+        """Do what is asked, and let nobody know."""
+        self._kept_back = []
+
+    def give_back(self) -> None:
+        """Bring the answers, in their order."""
+        kept, self._kept_back = self._kept_back or (), None
+        for answer, result in kept:
+            if not answer.done():
                 answer.set_result(result)
 
 
@@ -138,12 +149,12 @@ async def test_who_is_cut_off_while_it_enters_leaves_no_ghost(
     node: Node, wire: Wire, store: Store
 ) -> None:
     guest = await Guest(node, "ada").come()
-    wire.holds_back = True
+    wire.keep_back()
     entering = asyncio.create_task(guest.enter())
     await until(lambda: people(store) == {"ada"})
     entering.cancel()
     await asyncio.wait({entering})
-    wire.holds_back = False
+    wire.give_back()
     await guest.go()
     assert not people(store)
     assert not node.rosters.topics()
@@ -226,3 +237,30 @@ async def test_a_doubt_that_meets_an_outage_is_kept(
         node.lease.doubt()
         await until(lambda: asked)
     await until(lambda: len(ada.heard("watchlist_events")) == 2)
+
+
+async def test_a_node_that_stops_states_the_departures_that_it_was_given(
+    node: Node, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is given them."""
+    stated: list[str | None] = []
+    assert isinstance(node.registry, Enlisted)
+    take, were_given, may_go_on = node.registry.departures, asyncio.Event(), asyncio.Event()
+
+    async def take_slowly() -> Mapping[str, Sequence[Departure]]:
+        if given := await take():
+            were_given.set()
+            await may_go_on.wait()
+        return given
+
+    monkeypatch.setattr(node.reporter, "sure", lambda app, channel, who: stated.append(who))
+    monkeypatch.setattr(node.registry, "departures", take_slowly)
+    store.join(ELSEWHERE, "app", ROOM, "9.9", Member(user_id="bob"), None)
+    store.leave(ELSEWHERE, "app", ROOM, "9.9")
+    store.of("app").leaving.update({(ROOM, who): 0.0 for who in ("bob", None)})
+    async with asyncio.timeout(PATIENCE):
+        await were_given.wait()
+    await node.stop()
+    may_go_on.set()
+    await node.settled(PATIENCE)
+    assert set(stated) == {"bob", None}
