@@ -116,6 +116,10 @@ class Listening:
     def close(self) -> None:
         """Give everything back."""
         self.leave()
+        self.close_sockets()
+
+    def close_sockets(self) -> None:
+        """Give back what is listened on, not a file: others may hold the same sockets."""
         for sock in self.sockets:
             sock.close()
 

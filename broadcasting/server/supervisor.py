@@ -241,12 +241,14 @@ class Supervisor:
 
     async def _end_all(self) -> None:
         await asyncio.gather(*self._starting, return_exceptions=True)
-        # While we hold them, those who come would wait for nobody.
+        # While we hold them, those who come would wait for nobody. A path is of use until then.
         for place in self._places:
-            place.listening.close()
+            place.listening.close_sockets()
         hurrying = asyncio.create_task(self._hurry_all())
         await asyncio.gather(*(one.end("stop", self._pace.drain) for one in self._workers))
         hurrying.cancel()
+        for place in self._places:
+            place.listening.leave()
 
     async def _hurry_all(self) -> None:
         await self._hurried.wait()

@@ -211,6 +211,40 @@ async def test_a_socket_that_was_handed_or_made_is_shared(
     assert not path.exists()
 
 
+@pytest.mark.full
+async def test_a_path_is_there_until_the_last_worker_has_drained(
+    crossing_env: dict[str, str], tmp_path: Path
+):
+    """A load balancer asks there whether it should send anybody, and sends them until it knows."""
+    from websockets.asyncio.client import unix_connect
+
+    path, log = tmp_path / "s.sock", tmp_path / "log"
+    command = [sys.executable, "-m", "django", "websockets_serve", "--workers", "2"]
+    env = crossing_env | {"LIVE_DRAIN_DELAY": "3600"}
+    process = live.spawn([*command, "--uds", str(path)], env, log)
+    try:
+        live.wait_for_line(log, "Stop with Control-C.", process)
+        process.terminate()
+        while "503" not in await status_of_ready(path):
+            await asyncio.sleep(0.02)  # until a worker has heard of it
+        async with unix_connect(str(path), "ws://localhost/app/app-key?protocol=7") as client:
+            assert "connection_established" in str(await client.recv())
+        process.terminate()  # nobody has time for that
+        assert await asyncio.to_thread(process.wait, live.PATIENCE) == 0
+    finally:
+        live.stop(process, signal.SIGKILL)
+    assert not path.exists()
+
+
+async def status_of_ready(path: Path) -> str:
+    """The first line of the answer to /ready."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    line = (await reader.readline()).decode()
+    writer.close()
+    return line
+
+
 def test_without_a_backplane_that_crosses_nothing_is_bound():
     said = refused("--workers", 2, "--port", live.free_port())
     assert said.startswith("(broadcasting.E050) Several workers need a backplane that crosses")

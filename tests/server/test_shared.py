@@ -221,24 +221,6 @@ async def test_watchers_learn_what_was_lost_on_its_way(node: Node, store: Store)
     assert not node.users._told
 
 
-async def test_a_doubt_that_meets_an_outage_is_kept(
-    node: Node, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.sign_in(ELSEWHERE, "app", "bob", "9.9")
-    ada = await (await Guest(node, "ada").come()).watch("bob")
-    asked: list[None] = []
-
-    async def be_away() -> None:
-        asked.append(None)
-        raise RegistryUnavailable("away for a test")
-
-    with monkeypatch.context() as outage:
-        outage.setattr(node.users, "look_again", be_away)
-        node.lease.doubt()
-        await until(lambda: asked)
-    await until(lambda: len(ada.heard("watchlist_events")) == 2)
-
-
 async def test_a_node_that_stops_states_the_departures_that_it_was_given(
     node: Node, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
