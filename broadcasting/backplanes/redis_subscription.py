@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("broadcasting.backplane")
 
+MOVED = "topics have moved to another server"
+
 
 class RedisSubscription(Subscription):
     """One node's lines to the servers, its topics, and the tasks that keep them."""
@@ -129,7 +131,7 @@ class RedisSubscription(Subscription):
 
     def put_out(self, line: Line, topic: str) -> None:
         if self._topics.get(topic) is line:
-            self._lose({topic}, "topics have moved to another server")
+            self._lose({topic}, MOVED)
 
     def refused(self, error: ResponseError) -> None:
         # Which one it was is not told: any of those that wait.
@@ -194,6 +196,7 @@ class RedisSubscription(Subscription):
 
     async def _settle(self) -> None:
         more: dict[Line, list[str]] = {}
+        moved: set[str] = set()
         for number, topic in enumerate(tuple(self._topics), 1):
             if number % TOPICS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # the sockets are served meanwhile
@@ -207,6 +210,8 @@ class RedisSubscription(Subscription):
             elif line is before and (not line.is_open or topic in line.confirmed):
                 continue
             if before is not None and before is not line:
+                if topic in before.confirmed:  # its server has not said so yet
+                    moved.add(topic)
                 before.topics.discard(topic)
                 self._spawn(self._drop(before, topic))
             self._topics[topic] = line
@@ -215,6 +220,8 @@ class RedisSubscription(Subscription):
                 more.setdefault(line, []).append(topic)
         for line, topics in more.items():
             self._spawn(self._ask(line, topics))
+        if moved:
+            self._lose(moved, MOVED)
         self._look_whether_mended()
 
     def _open_line(self, address: str, topic: str) -> Line:

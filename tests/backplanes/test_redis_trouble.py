@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.backplanes.redis import RedisBackplane
+from broadcasting.backplanes.redis_routes import OneServer
 from broadcasting.broadcasters.redis import RedisBroadcaster
 from tests.backplanes.contract import ENVELOPE, Inbox
 from tests.conftest import Valkey
@@ -108,6 +109,31 @@ async def test_what_is_left_while_a_node_asks_anew_is_left_at_the_server(
         while {count for _, count in client.pubsub_numsub(*topics)} != {int(again)}:
             await asyncio.sleep(0.02)
     assert node.gaps == 1
+    await node.close()
+
+
+class Moving(OneServer):
+    """One server that goes by two addresses, one after the other."""
+
+    where = "here"
+
+    def address(self, topic: str) -> str:
+        return self.where
+
+
+async def test_what_is_found_to_have_moved_is_a_gap_until_it_is_heard_again(valkey: Valkey):
+    """Its old server may say so later, or never: nobody hears it any more."""
+    backplane, inbox, ended = RedisBackplane({"url": valkey.url}), Inbox(), asyncio.Event()
+    node = backplane.connect(inbox, ended.set)
+    routes = node._routes = Moving(backplane.server, 5)
+    await node.join(ENVELOPE.app_id, ENVELOPE.channel)
+    routes.where = "there"
+    await node.join("app", "found out by this one")
+    async with asyncio.timeout(10):
+        await ended.wait()
+    await backplane.apublish(ENVELOPE)
+    assert await inbox.next() == ENVELOPE
+    assert (node.gaps, node.problem, inbox.queue.empty()) == (1, None, True)
     await node.close()
 
 
