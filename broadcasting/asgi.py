@@ -149,7 +149,10 @@ _built: WeakSet[BroadcastingApplication] = WeakSet()
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
-        message = await receive()
+        try:
+            message = await receive()
+        except asyncio.CancelledError:  # a server that was told to hurry says no more
+            return
         if message["type"] == "lifespan.startup":
             start_node().orders.hear_all()
             _start_relay()

@@ -150,6 +150,7 @@ async def test_a_second_signal_in_the_middle_of_it_sends_all_away_at_once(one: E
             server.process.send_signal(signal.SIGINT)
             await asyncio.gather(*map(sent_away, peers))
         assert await end_of(server) == 0
+        assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.full
