@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -277,3 +280,9 @@ class TestLoop:
         beside.stop(10)
         beside.stop(10)
         assert not beside.is_running()
+
+
+def test_a_signal_at_any_moment_is_taken() -> None:
+    program = [sys.executable, "-m", "tests.outbox.signalled"]
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    subprocess.run(program, env=environment, check=True, timeout=60)

@@ -6,6 +6,7 @@ between leaves it to the next one, with the same id. Runs in a thread that may b
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -59,26 +60,31 @@ class Relay:
     def __init__(self, queue: OutboxQueue) -> None:
         self.name = urandom(16).hex()
         self._queue = queue
-        self._wake = threading.Event()
+        self._sleep = threading.Lock()
+        """Held while there is no reason to look: an Event has a lock that a signal handler would
+        wait for if it came at the wrong moment."""
+
+        self._sleep.acquire()
         self._stopping = False
         self._is_away = False
 
     def run(self) -> None:
         """Relay until stop() is called."""
         while not self._stopping:
-            self._wake.clear()
+            self._sleep.acquire(blocking=False)
             wait = self._look()
             if wait and not self._stopping:
-                self._wake.wait(wait)
+                self._sleep.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
 
     def stop(self) -> None:
         """Let run() return after the job that it is at. Safe in a signal handler."""
         self._stopping = True
-        self._wake.set()
+        self.wake()
 
     def wake(self) -> None:
-        """Look now."""
-        self._wake.set()
+        """Look now. Safe in a signal handler."""
+        with contextlib.suppress(RuntimeError):  # somebody has said so already
+            self._sleep.release()
 
     def relay_all(self) -> int:
         """Hand on what may leave until nothing is left that may; return how many entries it took.
@@ -90,7 +96,7 @@ class Relay:
             taken = [self._relay_some(database) for database in self._queue.databases]
             total += sum(some or 0 for some in taken)
             if None in taken:
-                self._wake.wait(BUSY)
+                self._sleep.acquire(timeout=BUSY)
             elif not any(taken):
                 break
         return total
