@@ -163,6 +163,16 @@ class TestFailures:
         assert sent() == [2]
         assert OutboxEntry.objects.get().attempts == 1
 
+    @pytest.mark.parametrize("said", ["half a character: \ud83d", "nothing: \0"])
+    def test_a_mistake_that_no_database_can_spell_is_parked(self, said: str) -> None:
+        say(1)
+        claimed = rows.claim("default", "mine", 60, 1)
+        assert claimed
+        rows.park("default", "mine", claimed[0], said)
+        kept = OutboxEntry.objects.get(parked_at__isnull=False).last_error
+        assert kept.isascii()
+        assert "\0" not in kept
+
     def test_a_parked_one_can_be_relayed_again(self) -> None:
         FlakyBroadcaster.faulty = {"news"}
         say(1)

@@ -195,8 +195,13 @@ def _own(database: str, relay: str, numbers: Sequence[int]) -> QuerySet[OutboxEn
 def _settle(database: str, relay: str, entry: OutboxEntry, error: str, **changes: Any) -> None:
     _own(database, relay, [entry.number]).update(
         attempts=F("attempts") + 1,
-        last_error=error[:MAX_ERROR],
+        last_error=_spelt(error[:MAX_ERROR]),
         claimed_by="",
         claimed_until=None,
         **changes,
     )
+
+
+def _spelt(text: str) -> str:
+    """Return ``text`` as any database takes it: half characters and NUL written out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
