@@ -19,7 +19,7 @@ from broadcasting.queues.outbox import OutboxQueue, beside, rows
 from broadcasting.queues.outbox.relay import Relay, counters
 from broadcasting.signals import broadcast_failed
 from tests.outbox.conftest import a_relay, all_due, relay, sent, waiting
-from tests.outbox.site import FlakyBroadcaster, Said, SaidToTwo
+from tests.outbox.site import FlakyBroadcaster, Said, SaidElsewhere, SaidToTwo
 from tests.sending.kept import KeptQueue
 
 Use = Callable[..., None]
@@ -279,6 +279,28 @@ class TestLoop:
         assert sent() == [1]
         assert caplog.text.count("cannot be read") == 1
         assert "can be read again" in caplog.text
+
+    @pytest.mark.django_db(transaction=True, databases=["default", "other"])
+    @pytest.mark.parametrize("error", [OperationalError("gone"), OverflowError("a bug")])
+    def test_a_database_in_trouble_holds_up_no_other(
+        self, error: Exception, outbox: Use, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        outbox(databases=["default", "other"])
+        real = rows.claim
+
+        def fail(database: str, *args: Any) -> Any:
+            if database == "default":
+                raise error
+            return real(database, *args)
+
+        monkeypatch.setattr(rows, "claim", fail)
+        with transaction.atomic("other"):
+            SaidElsewhere(1).dispatch()
+        one = a_relay()
+        assert one._look() == 0
+        assert sent() == [1]
+        assert one._look() >= 1
+        assert str(error) in caplog.text
 
     def test_beside_sockets(self, outbox: Use) -> None:
         outbox(relay=True)

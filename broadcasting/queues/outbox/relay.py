@@ -66,7 +66,8 @@ class Relay:
 
         self._sleep.acquire()
         self._stopping = False
-        self._is_away = False
+        self._away: set[str] = set()
+        """Databases that could not be read when they were asked last."""
 
     def run(self) -> None:
         """Relay until stop() is called."""
@@ -103,20 +104,34 @@ class Relay:
 
     def _look(self) -> float:
         """Return after how many seconds to look again."""
-        try:
-            close_old_connections()
-            taken = [self._relay_some(database) for database in self._queue.databases]
-        except Error as error:
-            if not self._is_away:
-                logger.warning("The outbox cannot be read: %s: %s", type(error).__name__, error)
-            self._is_away = True
-            return max(1.0, self._queue.poll)
-        if self._is_away:
-            logger.warning("The outbox can be read again")
-        self._is_away = False
+        close_old_connections()
+        taken = [self._attempt(database) for database in self._queue.databases]
         if any(taken):
             return 0
-        return min(BUSY, self._queue.poll) if None in taken else self._queue.poll
+        if None in taken:
+            return min(BUSY, self._queue.poll)
+        return max(1.0, self._queue.poll) if self._away else self._queue.poll
+
+    def _attempt(self, database: str) -> int | None:
+        """See _relay_some(); a database in trouble has nothing, and holds up no other."""
+        try:
+            taken = self._relay_some(database)
+        except Exception as error:
+            if database not in self._away:
+                logger.warning(
+                    "The outbox of %r cannot be read: %s: %s",
+                    database,
+                    type(error).__name__,
+                    error,
+                    # A mistake of ours, which must not end the relay either.
+                    exc_info=not isinstance(error, Error),
+                )
+            self._away.add(database)
+            return 0
+        if database in self._away:
+            logger.warning("The outbox of %r can be read again", database)
+        self._away.discard(database)
+        return taken
 
     def _relay_some(self, database: str) -> int | None:
         """Relay one batch; return how many entries it had, or None if another relay looks."""
