@@ -151,6 +151,7 @@ class Node:
             del self.connections[connection.socket_id]
             self._per_application[application.id] -= 1
             self.counters.refused += 1
+            self.counters.note(problem)
             connection.refuse(problem)
             return False
         self.counters.opened += 1

@@ -12,6 +12,7 @@ from broadcasting import consumers
 from broadcasting.applications import get_applications
 from broadcasting.asgi import get_application
 from broadcasting.protocol import pacing
+from broadcasting.protocol.errors import OverCapacity
 from broadcasting.server.node import get_node
 from broadcasting.testing.client import PusherClient, SocketClosed
 from tests import settings
@@ -92,6 +93,16 @@ class TestCounted:
             async with PusherClient():
                 assert await refused() == 4004
             assert get_node().counters.over_capacity == 1
+
+    async def test_a_socket_over_what_all_nodes_may_hold(self, monkeypatch):
+        async def full(*_: object) -> None:
+            raise OverCapacity
+
+        async with PusherClient():
+            monkeypatch.setattr(get_node().registry, "connect", full)
+            assert await refused() == 4004
+            counters = get_node().counters
+            assert (counters.refused, counters.over_capacity) == (1, 1)
 
     async def test_a_foreign_origin(self):
         assert await refused(headers={"Origin": "https://counted.example"}) == 4009
