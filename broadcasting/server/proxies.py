@@ -69,10 +69,10 @@ class Proxies:
         address = self.client(scope)
         if address is not None and str(address) != host:
             scope["client"] = (str(address), 0)
-        said = [*_values(scope, b"x-forwarded-proto")]
-        schemes = _SCHEMES[scope["type"]]
+        said = b",".join(_values(scope, b"x-forwarded-proto"))
         # The last is that of the proxy before us.
-        if said and (scheme := schemes.get(said[-1].strip().lower())) is not None:
+        scheme = _SCHEMES[scope["type"]].get(said.rpartition(b",")[2].strip().lower())
+        if scheme is not None:
             scope["scheme"] = scheme
 
     def _trusts(self, address: Address) -> bool:
