@@ -48,10 +48,13 @@ def test_no_limit_is_a_limit_too():
 
 async def test_a_handshake_too_many_is_4100_before_its_key_is_looked_up():
     with limited(MAX_HANDSHAKES_PER_SECOND=1):
-        async with PusherClient():
+        code = 4001
+        # On a busy machine a second may pass between two of them.
+        while code == 4001:
             with pytest.raises(SocketClosed) as closed:
                 await PusherClient(key="nobody-has-this-key").aconnect()
-        assert closed.value.code == 4100
+            code = closed.value.code
+        assert code == 4100
         assert get_node().counters.handshakes_shed == 1
 
 
