@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-PERIOD = 0.5
+PERIOD = 0.1
 """Seconds between two looks."""
 
-REMEMBERED = 10
+REMEMBERED = 50
 """Looks whose lateness counts: the worst of them is told."""
 
 

@@ -23,6 +23,7 @@ from tests.benchmarks.client import LoadFailed, build
 from tests.benchmarks.contenders import CONTENDERS, LIMIT, SOKETI, UVICORN, Application, Contender
 from tests.benchmarks.dispatch import PUBLISH
 from tests.benchmarks.fanout import FANOUT
+from tests.benchmarks.herd import HERD
 from tests.benchmarks.http_events import TRIGGER
 from tests.benchmarks.idle import IDLE
 from tests.benchmarks.latency import LATENCY
@@ -33,7 +34,7 @@ from tests.benchmarks.storm import STORM
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     each.name: each
-    for each in (FANOUT, LATENCY, STORM, IDLE, PRESENCE, STEADY, STALLED, TRIGGER, PUBLISH)
+    for each in (FANOUT, LATENCY, STORM, IDLE, PRESENCE, STEADY, STALLED, TRIGGER, PUBLISH, HERD)
 }
 
 
@@ -71,6 +72,7 @@ ALL = (
     Plan(benchmark=STALLED),
     Plan(benchmark=TRIGGER),
     Plan(benchmark=PUBLISH),
+    Plan(benchmark=HERD),
 )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 SECRET_KEY = "benchmark-only-secret-key-of-more-than-fifty-characters-0123456789"
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = ["channels", "broadcasting"]
 ROOT_URLCONF = "tests.benchmarks.ours"
 SILENCED_SYSTEM_CHECKS: list[str] = []
-BROADCASTING = {
+BROADCASTING: dict[str, Any] = {
     "APPLICATIONS": [
         {
             "id": "app",
@@ -18,4 +21,6 @@ BROADCASTING = {
         }
     ],
 }
+if _url := os.environ.get("BENCH_REDIS_URL"):
+    BROADCASTING["BACKPLANE"] = {"BACKEND": "redis", "OPTIONS": {"url": _url}}
 urlpatterns: list[object] = []

@@ -91,14 +91,14 @@ def data(stamp: int, pad: int) -> str:
     return json.dumps({"ts": stamp, "pad": "x" * pad}, separators=(",", ":"))
 
 
-def signed(server: Server, path: str, body: bytes) -> str:
-    """Return path and query of a POST with its signature."""
+def signed(server: Server, path: str, body: bytes, method: str = "POST") -> str:
+    """Return path and query of a request with its signature."""
     application = server.application
     md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
     query = (
         f"auth_key={application.key}&auth_timestamp={int(time.time())}"
         f"&auth_version=1.0&body_md5={md5}"
     )
-    text = f"POST\n{path}\n{query}"
+    text = f"{method}\n{path}\n{query}"
     signature = hmac.new(application.secret.encode(), text.encode(), "sha256").hexdigest()
     return f"{path}?{query}&auth_signature={signature}"
