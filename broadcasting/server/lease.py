@@ -12,8 +12,8 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import groupby, islice
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
 
 from broadcasting.applications import get_applications
 from broadcasting.exceptions import RegistryUnavailable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("broadcasting.server")
 
 AT_ONCE = 200
-"""Sockets that are entered anew together."""
+"""Departures that are written together, and sockets that are entered anew."""
 
 COMPARED = 500
 """Presence channels whose revisions are compared at one look."""
@@ -40,6 +40,7 @@ COUNTED = 100
 MAX_OWED = 100_000
 """Departures that could not be written; with more, all sockets are entered anew instead."""
 
+T = TypeVar("T")
 Debt = Callable[[], Awaitable[None]]
 
 
@@ -54,8 +55,8 @@ class LeaseKeeper:
         self._hurry = asyncio.Event()
         self._turn = 0
         self._counts_turn = 0
-        self._to_enter = False
-        """Whether sockets have to be entered anew, and not all of them are."""
+        self._to_enter: deque[Connection] = deque()
+        """Sockets that have to be entered anew."""
 
         self.problem: str | None = None
         """Why the registry cannot be used, as the last attempt found; None: it can."""
@@ -124,39 +125,49 @@ class LeaseKeeper:
             is_alive = False
         if not is_alive:
             self._begin_anew()
-        await self._pay()
-        if self._to_enter:
-            await self._enter_all()
-            self._to_enter = False
+        until = self._node.now() + registry.heartbeat
+        while self._owed:
+            if self._node.now() >= until:  # the lease would end before this does
+                return self.hurry()
+            await self._pay_some()
+        while self._to_enter:
+            if self._node.now() >= until:
+                return self.hurry()
+            await self._enter_some()
 
     def _begin_anew(self) -> None:
-        self._to_enter = True
+        self._to_enter = deque(self._node.connections.values())
         self._owed.clear()
         self._node.counters.leases_lost += 1
         logger.warning(
             "This node's lease was lost: it stood still or was cut off for too long, or the"
             " registry was emptied. Entering its %d sockets anew",
-            len(self._node.connections),
+            len(self._to_enter),
         )
 
-    async def _pay(self) -> None:
-        while self._owed:
-            await self._owed[0]()
-            self._owed.popleft()
+    async def _pay_some(self) -> None:
+        await self._do_some(self._owed, lambda debt: debt(), "A departure could not be written")
 
-    async def _enter_all(self) -> None:
-        """Enter every socket, its user and its channels; what that changes is told as always."""
-        everybody = iter(tuple(self._node.connections.values()))
-        while some := tuple(islice(everybody, AT_ONCE)):
-            results = await asyncio.gather(
-                *(self._enter(connection) for connection in some), return_exceptions=True
-            )
-            for problem in results:
-                if isinstance(problem, RegistryUnavailable):
-                    raise problem  # and with the next renewal it begins again
-                if isinstance(problem, Exception):
-                    self._node.counters.failures += 1
-                    logger.error("A socket could not be entered anew", exc_info=problem)
+    async def _enter_some(self) -> None:
+        """Enter sockets, their users and channels; what that changes is told as always."""
+        await self._do_some(self._to_enter, self._enter, "A socket could not be entered anew")
+
+    async def _do_some(
+        self, waiting: deque[T], do: Callable[[T], Awaitable[None]], problem: str
+    ) -> None:
+        """Do the first ones. Raises RegistryUnavailable; those that met it wait on."""
+        some = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
+        results = await asyncio.gather(*map(do, some), return_exceptions=True)
+        unavailable: RegistryUnavailable | None = None
+        for one, result in zip(reversed(some), reversed(results), strict=True):
+            if isinstance(result, RegistryUnavailable):
+                unavailable = result
+                waiting.appendleft(one)
+            elif isinstance(result, Exception):
+                self._node.counters.failures += 1
+                logger.error(problem, exc_info=result)
+        if unavailable is not None:
+            raise unavailable
 
     async def _enter(self, connection: Connection) -> None:
         node, protocol = self._node, connection.protocol

@@ -19,6 +19,7 @@ from broadcasting.protocol.protocol import Member
 from broadcasting.protocol.roster import Roster
 from broadcasting.protocol.signing import authorization, user_text
 from broadcasting.registry import Departure, Enlisted, get_registry
+from broadcasting.server.lease import AT_ONCE
 from broadcasting.server.node import Node, start_node
 from tests.live import PATIENCE
 from tests.server.fakes import APPLICATION, FakeSocket, connection
@@ -27,6 +28,7 @@ from tests.simulator.store import Store
 
 ROOM = "presence-room"
 ELSEWHERE = "another node"
+HEARTBEAT = 0.05
 
 WATCHED = replace(APPLICATION, enable_watchlist_events=True)
 
@@ -111,7 +113,7 @@ class Guest:
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    monkeypatch.setattr(Enlistment, "heartbeat", 0.05)
+    monkeypatch.setattr(Enlistment, "heartbeat", HEARTBEAT)
     monkeypatch.setattr(Enlistment, "sweep_interval", 0.01)
     wire = Wire()
     registry = {
@@ -246,3 +248,40 @@ async def test_a_node_that_stops_states_the_departures_that_it_was_given(
     may_go_on.set()
     await node.settled(PATIENCE)
     assert set(stated) == {"bob", None}
+
+
+async def test_a_node_that_owes_much_stays_alive(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease does not end while it writes who went during an outage."""
+    assert isinstance(node.registry, Enlisted)
+    renew, renewed, paid = node.registry.renew, [0], list[int]()
+
+    async def count() -> bool:
+        renewed[0] += 1
+        return await renew()
+
+    async def pay() -> None:
+        await asyncio.sleep(2 * HEARTBEAT)
+        paid.append(renewed[0])
+
+    monkeypatch.setattr(node.registry, "renew", count)
+    for _ in range(3 * AT_ONCE):
+        node.lease.owe(pay)
+    await until(lambda: len(paid) == 3 * AT_ONCE)
+    assert len(set(paid)) == 3
+
+
+async def test_a_departure_that_nobody_can_write_keeps_no_other(node: Node, store: Store) -> None:
+    paid = list[None]()
+
+    async def fail() -> None:
+        raise ValueError("for a test")
+
+    async def pay() -> None:
+        paid.append(None)
+
+    node.lease.owe(fail)
+    node.lease.owe(pay)
+    await until(lambda: paid)
+    assert node.counters.failures == 1

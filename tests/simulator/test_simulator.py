@@ -94,7 +94,7 @@ RECEIVE = Node.receive
 @pytest.mark.parametrize(
     ("owner", "name", "defect"),
     [
-        pytest.param(LeaseKeeper, "_enter_all", _nothing_async, id="not coming back from a freeze"),
+        pytest.param(LeaseKeeper, "_enter", _nothing_async, id="not coming back from a freeze"),
         pytest.param(LeaseKeeper, "owe", _nothing, id="forgetting who left during an outage"),
         pytest.param(Rosters, "compare", _nothing, id="never looking for what was missed"),
         pytest.param(Counts, "is_wrong", lambda *args: False, id="trusting the last count"),
