@@ -31,6 +31,9 @@ class Worker:
         self.began = asyncio.get_running_loop().time()
         self.listens = asyncio.Event()
         self.ready = asyncio.Event()
+        self.replaced = asyncio.Event()
+        """Set by who has put another one in its place."""
+
         self._hearing = asyncio.create_task(self._hear())
 
     @property
@@ -45,7 +48,7 @@ class Worker:
         self._writer.close()
         return code
 
-    async def comes_to(self, event: asyncio.Event, patience: float) -> bool:
+    async def comes_to(self, event: asyncio.Event, patience: float | None = None) -> bool:
         """Whether ``event`` comes before the end of the process and of ``patience``."""
         waits = [asyncio.create_task(event.wait()), asyncio.create_task(self._process.wait())]
         try:
@@ -115,7 +118,10 @@ async def start(
         is_url=listening.is_url,
         checked=checked,
     )
-    with theirs:
+    # First: from a process on, nothing may come between it and those that are ended.
+    line = await asyncio.open_connection(sock=ours)
+    with theirs, contextlib.ExitStack() as undo:
+        undo.callback(line[1].close)
         process = await asyncio.create_subprocess_exec(
             *command,
             env=os.environ | {VARIABLE: given.encode()},
@@ -124,7 +130,8 @@ async def start(
             # Control-C at a terminal is for the parent, which tells the others.
             process_group=0,
         )
-    return Worker(process, await asyncio.open_connection(sock=ours), asked)
+        undo.pop_all()
+    return Worker(process, line, asked)
 
 
 def said(code: int) -> str:

@@ -25,7 +25,8 @@ REQUESTS_REMEMBERED = 100
 
 
 class CannotStart(Exception):
-    """A worker ended before it served for the first time; the message says which, and how."""
+    """A worker cannot be had, or ended before it served for the first time; the message says
+    which, and how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,7 @@ class Supervisor:
         )
 
     async def _spawn(self, place: Place, *, checked: bool = False) -> Worker:
+        """Raises CannotStart."""
         # Whoever is cancelled meanwhile must not leave a process that nobody knows.
         starting = asyncio.create_task(self._start(place, checked))
         self._starting.add(starting)
@@ -164,15 +166,21 @@ class Supervisor:
         return await asyncio.shield(starting)
 
     async def _start(self, place: Place, checked: bool) -> Worker:
-        worker = await start(
-            self._command, place.number, place.listening, self.asked, checked=checked
-        )
+        try:
+            worker = await start(
+                self._command, place.number, place.listening, self.asked, checked=checked
+            )
+        except OSError as problem:  # of a machine that has nothing left
+            reason = problem.strerror or problem
+            raise CannotStart(f"Worker {place.number} cannot be started: {reason}") from problem
         self._workers.add(worker)
         return worker
 
     async def _keep(self, place: Place) -> None:
         """Start the worker of one place again, whenever it ends without being told to."""
         while (worker := place.worker) is not None:
+            if await worker.comes_to(worker.replaced):
+                continue
             code = await worker.ended()
             self._workers.discard(worker)
             async with place.changing:
@@ -180,7 +188,8 @@ class Supervisor:
                     logger.error("Worker %d ended (%s)", place.number, said(code))
                     await self._revive(place, worker)
 
-    async def _revive(self, place: Place, last: Worker) -> None:
+    async def _revive(self, place: Place, ended: Worker) -> None:
+        last: Worker | None = ended
         while True:
             place.delay = self._next_delay(place, last)
             logger.warning("Starting worker %d again in %.1f s", place.number, place.delay)
@@ -189,8 +198,9 @@ class Supervisor:
                 await asyncio.sleep(place.delay)
             try:
                 last = await self._spawn(place)
-            except OSError as problem:  # of a machine that has nothing left
-                logger.error("Worker %d cannot be started: %s", place.number, problem)
+            except CannotStart as problem:
+                logger.error("%s", problem)
+                last = None
                 continue
             if await last.comes_to(last.listens, self._pace.start):
                 place.worker = last
@@ -199,9 +209,9 @@ class Supervisor:
             self._workers.discard(last)
             logger.error("Worker %d ended while it started (%s)", place.number, said(code))
 
-    def _next_delay(self, place: Place, last: Worker) -> float:
-        ran = asyncio.get_running_loop().time() - last.began
-        if ran >= self._pace.steady:
+    def _next_delay(self, place: Place, last: Worker | None) -> float:
+        now = asyncio.get_running_loop().time()
+        if last is not None and now - last.began >= self._pace.steady:
             return self._pace.first_delay
         return min(max(self._pace.first_delay, 2 * place.delay), self._pace.longest_delay)
 
@@ -211,30 +221,32 @@ class Supervisor:
             self._to_replace.clear()
             logger.warning("Replacing %d workers, one after the other", len(self._places))
             for place in self._places:
-                async with place.changing:
-                    if not await self._replace(place):
-                        break
+                if not await self._replace(place):
+                    break
             else:
                 logger.warning("All workers were replaced")
 
     async def _replace(self, place: Place) -> bool:
         """Put a new worker in the place of one that serves until then; False: it stays."""
-        try:
-            worker = await self._spawn(place)
-        except OSError as problem:
-            logger.error("No new worker can be started, the old ones stay: %s", problem)
-            return False
-        if not await worker.comes_to(worker.ready, self._pace.start):
-            code = await worker.end("now", self._pace.hurry)
-            self._workers.discard(worker)
-            logger.error(
-                "The new worker %d did not become ready (%s): the old ones stay",
-                place.number,
-                said(code),
-            )
-            return False
-        old, place.worker, place.delay = place.worker, worker, 0
+        async with place.changing:
+            try:
+                worker = await self._spawn(place)
+            except CannotStart as problem:
+                logger.error("%s: the old ones stay", problem)
+                return False
+            if not await worker.comes_to(worker.ready, self._pace.start):
+                code = await worker.end("now", self._pace.hurry)
+                self._workers.discard(worker)
+                logger.error(
+                    "The new worker %d did not become ready (%s): the old ones stay",
+                    place.number,
+                    said(code),
+                )
+                return False
+            old, place.worker, place.delay = place.worker, worker, 0
+        # Its successor may crash meanwhile, and is looked after.
         if old is not None:
+            old.replaced.set()
             await old.end("replaced", self._pace.drain)
             self._workers.discard(old)
         return True
