@@ -45,6 +45,7 @@ def test_it_shows_what_was_given_up_and_no_payload(
     page = admin_client.get(f"{URL}{parked.pk}/change/").content.decode()
     assert "default news" in page
     assert "4711" not in listed + page
+    assert admin_client.get(f"{URL}?body__contains=4711").status_code == 400
     assert admin_client.get(f"{URL}add/").status_code == 403
     assert admin_client.post(f"{URL}{parked.pk}/change/", {"label": "x"}).status_code == 403
 

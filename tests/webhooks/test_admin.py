@@ -42,6 +42,17 @@ class TestAdmin:
         assert admin_client.post(f"{URL}{failed.pk}/delete/").status_code == 403
         assert admin_client.post(f"{URL}{failed.pk}/change/", {"app_id": "x"}).status_code == 403
 
+    def test_what_is_masked_cannot_be_guessed_piece_by_piece(
+        self, failed: WebhookDelivery, admin_client: Client
+    ) -> None:
+        WebhookDelivery.objects.update(url="https://chat.test/hooks/T0123456789abcdef")
+        for asked in ("", f"{failed.pk}/change/"):
+            page = admin_client.get(f"{URL}{asked}").content.decode()
+            assert "chat.test/hooks/T012" in page
+            assert "T01234" not in page
+        assert str(failed.uuid) not in admin_client.get(f"{URL}?q=T01234").content.decode()
+        assert admin_client.get(f"{URL}?url__contains=T01234").status_code == 400
+
     def test_a_list_reads_no_bodies(self, failed: WebhookDelivery, admin_client: Client) -> None:
         with CaptureQueriesContext(connection) as queries:
             admin_client.get(URL)
