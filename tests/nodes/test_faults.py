@@ -19,6 +19,9 @@ from tests.nodes.conftest import environment, running
 from tests.nodes.test_together import arrival, departure
 from tests.webhooks.receiver import Receiver
 
+# Each has three servers of its own.
+pytestmark = pytest.mark.full
+
 ROOM = "presence-faults"
 
 
