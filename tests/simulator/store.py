@@ -157,7 +157,6 @@ class Store:
             return Left(
                 last_socket=False,
                 count=len(entries),
-                order=known.order,
                 revision=revision,
                 previous=revision,
             )
