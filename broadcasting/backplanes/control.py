@@ -72,9 +72,6 @@ class Members(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="me
     user_info: str = "null"
     """JSON text; of one who is not here, nothing."""
 
-    told: bool = True
-    """Whether subscribers hear of it: not of info that changed."""
-
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="count"):
     """A channel has so many connections; on the topic of that channel."""

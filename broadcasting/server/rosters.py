@@ -96,7 +96,7 @@ class Rosters:
     def joined(self, topic: Topic, user_id: str, user_info: object, joined: Joined) -> None:
         """Take in what a join that was decided for this node changed, and pass it on."""
         if joined.revision != joined.previous:
-            self._change(topic, user_id, user_info, joined, told=joined.first_of_user)
+            self._change(topic, user_id, user_info, joined)
 
     def left(self, topic: Topic, user_id: str, left: Left) -> None:
         """The same of a leave."""
@@ -108,7 +108,7 @@ class Rosters:
                 ),
             )
         elif left.revision != left.previous:
-            self._change(topic, user_id, left.shown, left, told=False)
+            self._change(topic, user_id, left.shown, left)
 
     def hear(self, topic: Topic, step: Members) -> None:
         """Take in what another node, or this one, decided."""
@@ -168,16 +168,13 @@ class Rosters:
         for topic, kept in tuple(self._kept.items()):
             self._forget(topic, kept)
 
-    def _change(
-        self, topic: Topic, user_id: str, user_info: object, change: Joined | Left, *, told: bool
-    ) -> None:
+    def _change(self, topic: Topic, user_id: str, user_info: object, change: Joined | Left) -> None:
         step = Members(
             revision=change.revision,
             previous=change.previous,
             user_id=user_id,
             here=True,
             user_info=messages.encode(user_info),
-            told=told,
         )
         self._publish(topic, step)
 
