@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 from tests.settings import *  # noqa: F403
 from tests.settings import BROADCASTING as _BROADCASTING
 from tests.settings import INSTALLED_APPS as _INSTALLED_APPS
 
+if _skew := float(os.environ.get("LIVE_CLOCK_SKEW", "0")):
+    # A machine whose clock is wrong by so many seconds, for whoever asks it from here on.
+    _time, _time_ns = time.time, time.time_ns
+    time.time = lambda: _time() + _skew
+    time.time_ns = lambda: _time_ns() + int(_skew * 1e9)
 DEBUG = bool(os.environ.get("LIVE_DEBUG"))
 ROOT_URLCONF = "tests.liveapp.urls"
 ASGI_APPLICATION = os.environ.get("LIVE_ASGI_APPLICATION", "tests.liveapp.asgi.application")
