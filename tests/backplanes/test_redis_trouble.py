@@ -96,7 +96,10 @@ async def test_what_is_left_while_a_node_asks_anew_is_left_at_the_server(
     await asyncio.gather(*(node.join("app", channel) for channel in channels))
     client.client_kill_filter(_type="pubsub")
     async with asyncio.timeout(10):
-        while not any(line.confirmed and not line.is_open for line in node._lines.values()):
+        # A line that opens for the first time looks alike.
+        while not node.gaps or not any(
+            line.confirmed and not line.is_open for line in node._lines.values()
+        ):
             await asyncio.sleep(0)
     for channel in channels:
         await node.leave("app", channel)
