@@ -25,7 +25,11 @@ HANGS = """
 ALONE = pytest.param((), marks=pytest.mark.full)
 
 
-@pytest.mark.parametrize("workers", [ALONE, ("-n", "1")], ids=["alone", "in a worker"])
+@pytest.mark.parametrize(
+    "workers",
+    [ALONE, pytest.param(("-n", "1"), marks=pytest.mark.full)],
+    ids=["alone", "in a worker"],
+)
 def test_what_survives_its_timeout_ends_the_process_and_is_named(
     tmp_path: Path, workers: tuple[str, ...]
 ) -> None:

@@ -111,7 +111,7 @@ def assert_in_order(told: Receiver, channels: list[str], numbers: range) -> None
         assert whispers == [str(n) for n in numbers]
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+@pytest.mark.parametrize("kind", ["uvicorn", pytest.param("daphne", marks=pytest.mark.full)])
 async def test_an_endpoint_that_fails_half_gets_everything_in_order_and_once(
     kind: live.Kind, make_env: Callable[..., Env], database: Path
 ) -> None:
@@ -156,6 +156,7 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     assert_in_order(told, channels, numbers)
 
 
+@pytest.mark.full
 async def test_a_dead_endpoint_is_given_up_and_what_failed_can_be_replayed(
     make_env: Callable[..., Env], database: Path
 ) -> None:
