@@ -241,4 +241,5 @@ def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[
 
 def _folder(env: Mapping[str, str]) -> str:
     # Python looks for modules where it runs, before it looks anywhere else.
-    return env["PYTHONPATH"].rpartition(os.pathsep)[2] if "PYTHONPATH" in env else os.fspath(ROOT)
+    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return paths[-1] if paths else os.fspath(ROOT)
