@@ -20,7 +20,7 @@ from broadcasting.server.lane import Watcher
 from broadcasting.server.waiting import join, wake
 from broadcasting.typing import Message
 
-WINDOW = 32_768
+WINDOW = 16_384
 """Bytes that the kernel takes from a peer while we do not read (Linux takes twice as many). What it
 has taken comes in one read, and is kept here until the last message in it is handled."""
 
