@@ -244,7 +244,7 @@ def _positive(value: float) -> bool:
 
 _ENTRY = '{"BACKEND": ..., "OPTIONS": {...}}'
 _positive_whole = (_plain(int, test=_positive), "a whole number above 0")
-_rate = (
+_limit = (
     _plain(int, type(None), test=lambda v: v is None or v > 0),
     "a whole number above 0, or None",
 )
@@ -284,15 +284,12 @@ _PARSERS: dict[str, tuple[Callable[[Any, str, list[Problem]], Any], str]] = {
     "SERVER.DRAIN_RATE": _positive_whole,
     "SERVER.DRAIN_SECONDS": _not_negative,
     "SERVER.MAX_LOOP_LAG": _seconds,
-    "SERVER.MAX_HANDSHAKES_PER_SECOND": _rate,
-    "SERVER.MAX_SUBSCRIPTIONS_PER_SECOND": _rate,
+    "SERVER.MAX_HANDSHAKES_PER_SECOND": _limit,
+    "SERVER.MAX_SUBSCRIPTIONS_PER_SECOND": _limit,
     "SERVER.HANDSHAKE_TIMEOUT": _seconds,
     "SERVER.MAX_HEAD_BYTES": _bytes,
     "SERVER.MAX_FRAME_BYTES": _bytes,
-    "SERVER.MAX_CONNECTIONS_PER_IP": (
-        _plain(int, type(None), test=lambda v: v is None or v > 0),
-        "a whole number above 0, or None",
-    ),
+    "SERVER.MAX_CONNECTIONS_PER_IP": _limit,
     "SERVER.TRUSTED_PROXIES": (_networks, "a list of addresses and networks"),
     "SERVER.REVOCATION_TTL": _seconds,
     "SERVER.SUBSCRIPTION_COUNT_INTERVAL": _seconds,

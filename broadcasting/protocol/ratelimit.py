@@ -28,6 +28,11 @@ class TokenBucket:
         self._tokens -= tokens
         return True
 
+    def charge(self, now: float) -> None:
+        """Take one that need not be there; at most a second's worth is owed."""
+        self.allow(now, 0)  # counts the time that passed
+        self._tokens = max(-float(self.limit), self._tokens - 1)
+
     def wait(self, tokens: int = 1) -> float:
         """Return the seconds, from the last look on, until ``tokens`` would be given."""
         return max(0.0, min(tokens, self.limit) - self._tokens) / self.limit

@@ -8,12 +8,10 @@ from ipaddress import IPv6Address, IPv6Network
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol.errors import TooManyFromAddress
 from broadcasting.server.proxies import Address, Proxies
+from broadcasting.server.speaking import OnceEach
 from broadcasting.typing import Scope
 
 logger = logging.getLogger("broadcasting.server")
-
-MAX_REPORTED = 1_000
-"""Addresses of which the log has said that they were refused."""
 
 
 class Addresses:
@@ -25,7 +23,7 @@ class Addresses:
         self._limit = settings.max_connections_per_ip
         self._proxies = Proxies(settings.trusted_proxies)
         self._sockets: dict[str, int] = {}
-        self._reported: dict[str, None] = {}
+        self._reported = OnceEach()
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -54,11 +52,8 @@ class Addresses:
             del self._sockets[place]
 
     def _report(self, place: str) -> None:
-        if place in self._reported:
+        if not self._reported.is_new(place):
             return
-        if len(self._reported) >= MAX_REPORTED:
-            del self._reported[next(iter(self._reported))]
-        self._reported[place] = None
         logger.warning(
             "Refused a socket from %s, which has %s already. If that is a proxy, add it to"
             " BROADCASTING['SERVER']['TRUSTED_PROXIES'] and let it send X-Forwarded-For",

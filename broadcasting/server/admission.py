@@ -7,28 +7,26 @@ before anything is looked up, verified or written for it.
 from __future__ import annotations
 
 import logging
-import time
 
 from broadcasting.conf import ServerSettings
 from broadcasting.protocol.ratelimit import TokenBucket
 from broadcasting.server.counters import Counters
+from broadcasting.server.speaking import NowAndThen
 
 logger = logging.getLogger("broadcasting.server")
-
-SECONDS_BETWEEN_LINES = 60.0
 
 
 class Admission:
     """What one node takes in. Used on its event loop only."""
 
-    __slots__ = ("_counters", "_handshakes", "_said", "_silent_until", "_subscriptions")
+    __slots__ = ("_counters", "_handshakes", "_line", "_said", "_subscriptions")
 
     def __init__(self, settings: ServerSettings, counters: Counters, now: float) -> None:
         """``now``: seconds of the clock that is asked with later."""
         self._counters = counters
         self._handshakes = _bucket(settings.max_handshakes_per_second, now)
         self._subscriptions = _bucket(settings.max_subscriptions_per_second, now)
-        self._silent_until = 0.0
+        self._line = NowAndThen()
         self._said = 0
 
     def admits_socket(self, now: float) -> bool:
@@ -59,10 +57,8 @@ class Admission:
 
     def _report(self) -> None:
         """Log what was shed since the last line, unless that was just now."""
-        now = time.monotonic()
-        if now < self._silent_until:
+        if not self._line.may_speak():
             return
-        self._silent_until = now + SECONDS_BETWEEN_LINES
         shed = self._counters.handshakes_shed + self._counters.subscriptions_shed
         logger.warning(
             "Sent %d sockets away for a second, since too many came at once: see"
@@ -73,16 +69,5 @@ class Admission:
         self._said = shed
 
 
-class _Debts(TokenBucket):
-    """A bucket from which may be taken what is not there."""
-
-    __slots__ = ()
-
-    def charge(self, now: float) -> None:
-        """Take one; at most a second's worth is owed."""
-        self.allow(now, 0)  # counts the time that passed
-        self._tokens = max(-float(self.limit), self._tokens - 1)
-
-
-def _bucket(limit: int | None, now: float) -> _Debts | None:
-    return None if limit is None else _Debts(limit, now)
+def _bucket(limit: int | None, now: float) -> TokenBucket | None:
+    return None if limit is None else TokenBucket(limit, now)

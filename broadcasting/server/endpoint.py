@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from broadcasting.server import framing
 from broadcasting.server.framing import CUT, PING, PONG, Violation
-from broadcasting.server.kernel import Borrowed, borrow
+from broadcasting.server.kernel import Borrowed, borrow, limit_window, reset
 from broadcasting.server.lane import Watcher
 from broadcasting.server.waiting import join, wake
 from broadcasting.typing import Message
-
-WINDOW = 16_384
-"""Bytes that the kernel takes from a peer while we do not read (Linux takes twice as many). What it
-has taken comes in one read, and is kept here until the last message in it is handled."""
 
 BEHIND = 4_096
 """Bytes behind the message that lies ready, beyond which no more are read."""
@@ -127,7 +121,7 @@ class Endpoint(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvicorn's servers have streams
         self.transport.set_write_buffer_limits(HIGH_WATER)
-        _limit_window(transport)
+        limit_window(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -370,18 +364,3 @@ class Endpoint(asyncio.Protocol):
 
 def _disconnect(code: int, reason: str) -> Message:
     return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-
-def _limit_window(transport: asyncio.BaseTransport) -> None:
-    # Not every kind of transport has a socket, nor every kind of socket a window.
-    with contextlib.suppress(Exception):
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
-
-
-def reset(transport: Any) -> None:
-    """End a connection at once, and let the kernel forget what waits in it for the peer too."""
-    now = struct.pack("ii", 1, 0)
-    with contextlib.suppress(Exception):  # not every kind of socket lingers, or is there still
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
-    transport.abort()

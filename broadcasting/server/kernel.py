@@ -1,4 +1,4 @@
-"""Bytes for the kernel, past a transport that holds nothing.
+"""What is said to the kernel about a socket, and bytes for it past a transport that holds nothing.
 
 A transport's ``write()`` ends in the system call ``write``, which treats a socket as a file:
 locks, checks and notices that a tenth of the time of a fan-out goes into. ``send`` has none of
@@ -8,8 +8,14 @@ them, and the fewer objects are touched for each socket, the better.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from socket import SocketType
+import struct
+from socket import SO_LINGER, SO_RCVBUF, SOL_SOCKET, SocketType
+
+WINDOW = 32_768
+"""Bytes that the kernel takes from a peer while we do not read (Linux takes twice as many). What it
+has taken comes in one read, and is kept here until the last message in it is handled."""
 
 
 class Borrowed(SocketType):
@@ -31,3 +37,22 @@ def borrow(transport: asyncio.Transport) -> Borrowed | None:
     borrowed = Borrowed(found.family, found.type, found.proto, found.fileno())
     borrowed.setblocking(False)
     return borrowed
+
+
+def limit_window(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel take no more than WINDOW from a peer that is not read."""
+    _set(transport, SO_RCVBUF, WINDOW)
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """End a connection at once, and let the kernel forget what waits in it for the peer too."""
+    _set(transport, SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _set(transport: asyncio.BaseTransport, option: int, value: int | bytes) -> None:
+    found = transport.get_extra_info("socket")
+    if found is not None:
+        # Not every kind of socket lingers or has a window, or is there still.
+        with contextlib.suppress(OSError):
+            found.setsockopt(SOL_SOCKET, option, value)

@@ -22,6 +22,7 @@ from broadcasting.protocol.application import Application
 from broadcasting.registry import Enlisted, Swept
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
+from broadcasting.server.rota import Rota
 
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
@@ -53,8 +54,8 @@ class LeaseKeeper:
         self._looking: asyncio.Task[None] | None = None
         self._owed: deque[Debt] = deque()
         self._hurry = asyncio.Event()
-        self._turn = 0
-        self._counts_turn = 0
+        self._compared = Rota(node.rosters.topics, COMPARED)
+        self._counted = Rota(node.counts.topics, COUNTED)
         self._to_enter: deque[Connection] = deque()
         """Sockets that have to be entered anew."""
 
@@ -221,11 +222,7 @@ class LeaseKeeper:
                     self._node.reporter.sure(application, departure.channel, departure.user_id)
 
     async def _compare(self, registry: Enlisted) -> None:
-        topics = self._node.rosters.topics()
-        begin = self._turn % max(1, len(topics))
-        some = sorted(topics[begin : begin + COMPARED])
-        self._turn = begin + COMPARED if begin + COMPARED < len(topics) else 0
-        for app_id, group in groupby(some, key=lambda topic: topic[0]):
+        for app_id, group in groupby(sorted(self._compared.some()), key=lambda topic: topic[0]):
             channels = [channel for _, channel in group]
             revisions = await registry.revisions(app_id, channels)
             for channel, revision in zip(channels, revisions, strict=True):
@@ -233,10 +230,7 @@ class LeaseKeeper:
 
     async def _compare_counts(self, registry: Enlisted) -> None:
         node = self._node
-        topics = node.counts.topics()
-        begin = self._counts_turn if self._counts_turn < len(topics) else 0
-        some = topics[begin : begin + COUNTED]
-        self._counts_turn = begin + COUNTED
+        some = self._counted.some()
         found = await asyncio.gather(*(registry.occupancy(*topic) for topic in some))
         for topic, occupancy in zip(some, found, strict=True):
             if node.counts.is_wrong(topic, occupancy.sockets):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import time
+
+from broadcasting.server.speaking import NowAndThen
 
 logger = logging.getLogger("broadcasting.server")
 
@@ -19,8 +20,6 @@ FEW = 10_000
 """Sockets; a server on its own that can hold less is worth a warning."""
 
 CURE = "`ulimit -n 65536` in the shell, or LimitNOFILE=65536 in its systemd unit, lets it hold more"
-
-SECONDS_BETWEEN_LINES = 60.0
 
 
 def raise_file_limit() -> int | None:
@@ -63,13 +62,13 @@ def _open_files() -> int:
 class Door:
     """Says whether one more connection fits. Used on the server's event loop only."""
 
-    __slots__ = ("_capacity", "_silent_until", "_turned_away")
+    __slots__ = ("_capacity", "_line", "_turned_away")
 
     def __init__(self, capacity: int | None = None) -> None:
         """``capacity``: how many connections fit; None: no limit."""
         self._capacity = capacity
         self._turned_away = 0
-        self._silent_until = 0.0
+        self._line = NowAndThen()
 
     def admits(self, connections: int) -> bool:
         """Whether so many connections may be here, the new one among them."""
@@ -81,7 +80,7 @@ class Door:
 
     def report(self) -> None:
         """Log what was turned away since the last line, unless that was just now."""
-        if self._turned_away and self._may_speak():
+        if self._turned_away and self._line.may_speak():
             logger.warning(
                 "Turned away %d more than the %s connections that fit: %s",
                 self._turned_away,
@@ -96,12 +95,5 @@ class Door:
         try:
             os.close(os.open(os.devnull, os.O_RDONLY))
         except OSError as problem:
-            if self._may_speak():
+            if self._line.may_speak():
                 logger.warning("Cannot take connections now (%s): %s", problem.strerror, CURE)
-
-    def _may_speak(self) -> bool:
-        now = time.monotonic()
-        if now < self._silent_until:
-            return False
-        self._silent_until = now + SECONDS_BETWEEN_LINES
-        return True

@@ -10,14 +10,12 @@ from django.http.request import validate_host
 
 from broadcasting.protocol.application import Application
 from broadcasting.protocol.origins import read_entry, read_origin
+from broadcasting.server.speaking import OnceEach
 
 logger = logging.getLogger("broadcasting.server")
 
 _DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
-_reported: dict[tuple[str, str], None] = {}
-"""What was logged already, the oldest first."""
-
-_MAX_REPORTED = 1_000
+_reported = OnceEach()
 
 
 def is_allowed(origin: str | None, application: Application) -> bool:
@@ -53,12 +51,8 @@ def _matches_site(origin: str) -> bool:
 
 def _report(origin: str, application: Application) -> None:
     # Cut: whoever makes origins up makes long ones.
-    key = (origin[:200], application.id)
-    if key in _reported:
+    if not _reported.is_new((origin[:200], application.id)):
         return
-    if len(_reported) >= _MAX_REPORTED:
-        del _reported[next(iter(_reported))]
-    _reported[key] = None
     logger.warning(
         "Refused sockets from origin %.200r for application %r. If it is yours, add it to %s",
         origin,

@@ -19,8 +19,8 @@ import uvicorn
 
 from broadcasting.conf import get_settings
 from broadcasting.server.drain import Drain
-from broadcasting.server.endpoint import reset
 from broadcasting.server.http import HttpProtocol, Quick
+from broadcasting.server.kernel import reset
 from broadcasting.server.limits import Door
 from broadcasting.server.listening import CannotListen, Listening
 from broadcasting.server.node import get_node

@@ -19,6 +19,7 @@ from broadcasting.registry import Enlisted
 from broadcasting.server.connection import Connection
 from broadcasting.server.frames import Frame
 from broadcasting.server.hub import Topic
+from broadcasting.server.rota import Rota
 
 if TYPE_CHECKING:
     from broadcasting.server.node import Node
@@ -47,7 +48,7 @@ class Users:
         self._doubts: dict[Watched, float] = {}
         """Of whom the registry says otherwise, and when it has to be believed."""
 
-        self._to_compare: list[Watched] = []
+        self._rota = Rota(lambda: self._told, COMPARED)
         self._changes = 0
         """How often somebody came online or went."""
 
@@ -108,10 +109,7 @@ class Users:
         Until then it may be on its way, or a node may enter its sockets anew. Of some of those
         who are watched, at each look. Raises RegistryUnavailable.
         """
-        if not self._to_compare:
-            self._to_compare = list(self._told)
-        some = {*self._to_compare[-COMPARED:], *self._doubts}
-        del self._to_compare[-COMPARED:]
+        some = {*self._rota.some(), *self._doubts}
         for app_id, group in groupby(sorted(some), key=lambda watched: watched[0]):
             user_ids = [user_id for _, user_id in group]
             online = await self._node.registry.online(app_id, user_ids)

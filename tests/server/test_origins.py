@@ -7,6 +7,7 @@ import pytest
 from broadcasting.protocol.application import Application
 from broadcasting.server import origins
 from broadcasting.server.origins import is_allowed
+from broadcasting.server.speaking import MOST
 
 
 @pytest.mark.parametrize(
@@ -35,11 +36,13 @@ def test_an_entry_is_an_origin_or_a_host_with_or_without_a_port(entry, origin, a
 
 def test_what_was_refused_is_remembered_within_bounds(caplog: pytest.LogCaptureFixture):
     application = Application(id="a", key="k", secret="s", allowed_origins=())
-    for number in range(origins._MAX_REPORTED + 1):
+    for number in range(MOST + 1):
         assert not is_allowed(f"https://{number}.test/{'x' * 8_000}", application)
-    assert len(origins._reported) == origins._MAX_REPORTED
-    assert max(len(origin) for origin, _ in origins._reported) <= 200
+    assert len(origins._reported) == MOST
     caplog.clear()
+    # Of each only the beginning.
+    assert not is_allowed(f"https://{MOST}.test/{'x' * 8_000}y", application)
+    assert not caplog.text
     # The newest is still told, once.
     for _ in range(2):
         is_allowed("https://shop.test", application)
