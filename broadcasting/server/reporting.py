@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from typing import Any
 
 from broadcasting.expiring import ExpiringMap
@@ -31,9 +30,8 @@ class Reporter:
         """``grace``: seconds before a departure counts."""
         self._loop = loop
         self._grace = grace
-        self._departed: dict[Presence, Occurrence] = {}
         # All wait equally long, so the first in line is the first to be due.
-        self._due: deque[tuple[float, Presence, Occurrence]] = deque()
+        self._departed: dict[Presence, tuple[float, Occurrence]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._missed = ExpiringMap[tuple[str, str], None](10_000, loop.time)
 
@@ -101,8 +99,9 @@ class Reporter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._due:
-            self._settle(*self._due.popleft()[1:])
+        departed, self._departed = self._departed, {}
+        for _, departure in departed.values():
+            tell(departure)
 
     def _depart(
         self,
@@ -119,22 +118,19 @@ class Reporter:
             return
         departure = _occurrence(name, application, channel=channel, user_id=user_id)
         who = (application.id, channel, user_id)
-        self._departed[who] = departure
-        self._due.append((self._loop.time() + self._grace, who, departure))
+        self._departed.pop(who, None)  # who came back and left again waits anew
+        self._departed[who] = (self._loop.time() + self._grace, departure)
         if self._timer is None:
             self._timer = self._loop.call_later(self._grace, self._settle_due)
 
     def _settle_due(self) -> None:
         self._timer = None
         now = self._loop.time()
-        while self._due and self._due[0][0] <= now:
-            self._settle(*self._due.popleft()[1:])
-        if self._due:
-            self._timer = self._loop.call_at(self._due[0][0], self._settle_due)
-
-    def _settle(self, who: Presence, departure: Occurrence) -> None:
-        # By identity: who came back and left again waits anew.
-        if self._departed.get(who) is departure:
+        while self._departed:
+            who, (due, departure) = next(iter(self._departed.items()))
+            if due > now:
+                self._timer = self._loop.call_at(due, self._settle_due)
+                return
             del self._departed[who]
             tell(departure)
 
