@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,6 +75,7 @@ class RedisNode(RedisReads, Enlisted):
                 f"The channel has its limit of {max_members} members", channel=channel
             )
         _be_in(status)
+        self._written[app_id] += 1
         first_socket, first_of_user, count, order, revision, previous, *returned = said
         return Joined(
             first_socket=bool(first_socket),
@@ -88,6 +90,7 @@ class RedisNode(RedisReads, Enlisted):
 
     async def leave(self, app_id: str, channel: str, socket_id: str) -> Left:
         answer = await self._say(app_id, "leave", packed(channel), socket_id, self._grace)
+        self._written[app_id] += answer[0]
         return _left(answer)
 
     # -- connections and users --------------------------------------------------------------
@@ -98,6 +101,7 @@ class RedisNode(RedisReads, Enlisted):
         if status == FULL:
             raise OverCapacity
         _be_in(status)
+        self._written[app_id] += 1
 
     async def disconnect(self, app_id: str, socket_id: str) -> None:
         await self._say(app_id, "disconnect", socket_id)
@@ -105,6 +109,7 @@ class RedisNode(RedisReads, Enlisted):
     async def sign_in(self, app_id: str, user_id: str, socket_id: str) -> bool:
         status = await self._enter(app_id, "sign_in", packed(user_id), socket_id)
         _be_in(status)
+        self._written[app_id] += 1
         return bool(status)
 
     async def sign_out(self, app_id: str, user_id: str, socket_id: str) -> bool:
@@ -134,13 +139,17 @@ class RedisNode(RedisReads, Enlisted):
         if is_idle:  # whoever comes from here on begins another lease
             self._idle.discard(app_id)
             entered.discard(app_id)
+        counts, written = self._written, self._written[app_id]
+        if is_idle:
+            counts.pop(app_id)
         status = IN
         try:
             name = "retire" if is_idle else "renew"
-            status = await self._say(app_id, name, self._lease)
+            status = await self._say(app_id, name, self._lease, written)
         finally:
             if is_idle and status == IN:  # as well if nobody knows
                 entered.add(app_id)
+                counts[app_id] += written
         if status == EMPTY and not is_idle:
             self._idle.add(app_id)
         return bool(status)
@@ -250,6 +259,9 @@ class RedisNode(RedisReads, Enlisted):
         self._id = secrets.token_hex(8)
         self._entered: set[str] = set()
         """Applications in which this node has a lease, unless it lost that."""
+
+        self._written: Counter[str] = Counter()
+        """What the store said is written, by application."""
 
         self._idle: set[str] = set()
         """Those of them in which it had nothing when it last renewed its lease."""

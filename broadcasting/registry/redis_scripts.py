@@ -12,6 +12,7 @@ import hashlib
 SCRIPT = r"""
 local base, call = KEYS[1], redis.call
 local LEASES, DEAD, EPOCHS = base .. 'leases', base .. 'dead', base .. 'epochs'
+local WRITTEN = base .. 'written'
 local CONNECTIONS, CHANNELS = base .. 'connections', base .. 'channels'
 local REVISIONS, DUE = base .. 'revisions', base .. 'due'
 local ops = {}
@@ -45,6 +46,21 @@ local function is_in(node, epoch)
   epoch = tonumber(epoch)
   if epoch > known then call('HSET', EPOCHS, node, epoch) end
   return epoch >= known
+end
+
+-- Count what a node was told is written: a store that knows of less has lost some of it.
+local function wrote(node)
+  call('HINCRBY', WRITTEN, node, 1)
+end
+
+local function forget(node)
+  call('HDEL', EPOCHS, node)
+  call('HDEL', WRITTEN, node)
+end
+
+-- Let a node count as dead; its entries are swept.
+local function bury(node)
+  if call('ZREM', LEASES, node) == 1 then call('SADD', DEAD, node) end
 end
 
 local function noted(node) return base .. 'node:' .. node end
@@ -127,24 +143,30 @@ function ops.enlist(node, epoch, lease)
 end
 
 -- Return 0 without a lease, else 1, or 2 if the node has nothing here.
-function ops.renew(node, epoch, lease)
+-- Stay alive, unless the store has lost something that the node was told is written: a replica
+-- may take over before it has heard of all. Then what is here of the node may be too much, too.
+function ops.renew(node, epoch, lease, written)
   if not is_in(node, epoch) then return 0 end
+  if tonumber(call('HGET', WRITTEN, node) or 0) < tonumber(written) then
+    bury(node)
+    return 0
+  end
   call('ZADD', LEASES, text(milliseconds() + lease), node)
   return 2 - call('EXISTS', noted(node))
 end
 
 -- The same for the last time, unless the node has something here again.
-function ops.retire(node, epoch, lease)
-  local answer = ops.renew(node, epoch, lease)
+function ops.retire(node, epoch, lease, written)
+  local answer = ops.renew(node, epoch, lease, written)
   if answer == 2 then
     call('ZREM', LEASES, node)
-    call('HDEL', EPOCHS, node)
+    forget(node)
   end
   return answer
 end
 
 function ops.resign(node)
-  if call('ZREM', LEASES, node) == 1 then call('SADD', DEAD, node) end
+  bury(node)
   return 1
 end
 
@@ -179,13 +201,18 @@ function ops.join(node, epoch, channel, socket, grace, most, is_member, user, in
   end
   if is_new or user and show(channel, user, info) then revision = revise(channel, order) end
   local count = call('HLEN', sockets(channel))
+  wrote(node)
   return {
     1, is_first and 1 or 0, is_new and 1 or 0, count, order, revision, previous, returned, came_back
   }
 end
 
 function ops.leave(node, epoch, channel, socket, grace)
-  if is_in(node, epoch) then return take(node, channel, socket, grace) end
+  if is_in(node, epoch) then
+    local left = take(node, channel, socket, grace)
+    if left[1] == 1 then wrote(node) end
+    return left
+  end
   return {0, 0, 0, call('HLEN', sockets(channel)), '0', '0', '0'}
 end
 
@@ -195,6 +222,7 @@ function ops.connect(node, epoch, socket, capacity)
     and call('HLEN', CONNECTIONS) >= tonumber(capacity) then return -2 end
   call('HSET', CONNECTIONS, socket, node)
   call('SADD', noted(node), 'c' .. socket)
+  wrote(node)
   return 1
 end
 
@@ -215,6 +243,7 @@ function ops.sign_in(node, epoch, user, socket)
   local was_offline = call('EXISTS', signed(user)) == 0
   call('HSET', signed(user), socket, node)
   call('SADD', noted(node), 's' .. socket .. '\n' .. user)
+  wrote(node)
   return was_offline and 1 or 0
 end
 
@@ -255,8 +284,7 @@ local function expire(lease)
     if time - last > lease / 2 then
       call('ZADD', LEASES, text(time + lease), node)
     else
-      call('ZREM', LEASES, node)
-      call('SADD', DEAD, node)
+      bury(node)
     end
   end
 end
@@ -271,12 +299,12 @@ function ops.reap(lease, batch, grace)
     for _, entry in ipairs(entries) do found[#found + 1] = undo(node, entry, grace) end
     if #entries < left then
       call('SREM', DEAD, node)
-      call('HDEL', EPOCHS, node)
+      forget(node)
     end
     left = left - #entries
   end
   local is_idle = call('EXISTS', LEASES, DEAD, DUE) == 0
-  if is_idle then call('DEL', base .. 'swept', base .. 'order', EPOCHS) end
+  if is_idle then call('DEL', base .. 'swept', base .. 'order', EPOCHS, WRITTEN) end
   return {left == 0 and 1 or 0, is_idle and 1 or 0, found}
 end
 

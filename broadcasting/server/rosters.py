@@ -40,12 +40,14 @@ class _Kept:
         "ahead",
         "asking",
         "holders",
+        "known",
         "missing",
         "roster",
         "seen",
         "settling",
         "timer",
         "waiting",
+        "went_back",
     )
 
     def __init__(self) -> None:
@@ -64,6 +66,12 @@ class _Kept:
         and when they count as gone."""
 
         self.settling: asyncio.TimerHandle | None = None
+        self.known = 0
+        """The revision of this node at the last look; the registry has had it, too."""
+
+        self.went_back = False
+        """Whether the registry is at an earlier one now: its store has lost something."""
+
         self.seen = 0
         """The revision that the registry had when this node was behind it, at the last look."""
 
@@ -150,7 +158,13 @@ class Rosters:
     def compare(self, topic: Topic, revision: int) -> None:
         """Ask the registry if it was at another revision already when it was last looked at."""
         kept = self._kept.get(topic)
-        if kept is None or kept.roster is None or kept.roster.revision == revision:
+        if kept is None or kept.roster is None:
+            return
+        known, kept.known = kept.known, kept.roster.revision
+        if revision < known:
+            kept.went_back = True
+            self._ask(topic, kept)
+        if kept.roster.revision == revision:
             return
         if kept.seen and kept.roster.revision < kept.seen:
             self._ask(topic, kept)
@@ -255,7 +269,8 @@ class Rosters:
         roster = kept.roster
         if roster is None:
             kept.roster = roster = fetched
-        elif fetched.revision >= roster.revision:
+        elif fetched.revision >= roster.revision or kept.went_back:
+            kept.went_back, kept.known = False, 0
             self._mend(topic, kept, roster, fetched)
             kept.roster = roster = fetched
         self._catch_up(topic, kept, roster)

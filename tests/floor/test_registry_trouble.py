@@ -332,3 +332,34 @@ async def test_leaving_twice_is_harmless(store: RedisStore) -> None:
     answers = await asyncio.gather(*(node.leave(*ROOM, "1.1") for _ in range(3)))
     assert [answer.last_of_user for answer in answers] == [True, False, False]
     assert plain(answers[1]) == Left(last_socket=False)
+
+
+@pytest.mark.parametrize("what", ["join", "leave", "connect", "sign_in"])
+async def test_a_store_that_lost_what_was_written_is_filled_anew(
+    own_valkey: Valkey, own_store: RedisStore, what: str
+) -> None:
+    """As when a replica takes over that had not heard of the last thing."""
+    node, client = own_store.node(), own_valkey.server.client()
+    await node.join("app", "c", "1.1")
+    await node.join("app", "c", "2.2")
+    assert await node.renew()
+    heard = {key: client.dump(key) for key in client.scan_iter()}
+    match what:
+        case "join":
+            await node.join("app", "c", "3.3")
+        case "leave":
+            await node.leave("app", "c", "2.2")
+        case "connect":
+            await node.connect("app", "1.1")
+        case "sign_in":
+            await node.sign_in("app", "7", "1.1")
+    for key in {*client.scan_iter()} - heard.keys():
+        client.delete(key)
+    for key, kept in heard.items():
+        client.restore(key, 0, kept, replace=True)
+    assert not await node.renew()
+    await node.join("app", "c", "1.1")
+    await sweep_all(node)
+    # What was lost is not there, and what should be gone is not either.
+    assert (await node.occupancy("app", "c")).sockets == 1
+    assert await node.renew()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -207,6 +208,22 @@ async def test_a_member_whose_id_holds_half_of_a_character_is_told_to_all(
         ("\ud800", False),
     ]
     assert [who["user_id"] for who in ada.heard("member_removed")] == ["\ud800"]
+
+
+async def test_a_store_that_went_back_is_believed(node: Node, store: Store) -> None:
+    """A replica that took over may not have heard of who came last, and counts from there."""
+    ada = await (await Guest(node, "ada").come()).enter()
+    heard = deepcopy(store.applications)
+    store.join(ELSEWHERE, "app", ROOM, "9.9", Member(user_id="bob"), None)
+    await until(lambda: ada.heard("member_added"))
+    looked = node.rosters._kept["app", ROOM]
+    await until(lambda: looked.roster is not None and looked.known == looked.roster.revision)
+    store.applications = heard
+    await until(lambda: ada.heard("member_removed"))
+    assert ada.heard("member_removed") == [{"user_id": "bob"}]
+    bob = await (await Guest(node, "bob").come()).enter()
+    assert bob.heard("subscription_succeeded")
+    assert len(ada.heard("member_added")) == 2
 
 
 async def test_watchers_learn_what_was_lost_on_its_way(node: Node, store: Store) -> None:
