@@ -184,8 +184,8 @@ def serving(way: Way, env: Mapping[str, str]) -> Iterator[Server]:
         server = Server("uvicorn", free_port(), {**env, "LIVE_LANE": "off"})
     else:
         server = Server(way, free_port(), env)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

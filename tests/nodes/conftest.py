@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,33 +16,27 @@ LEASE = 1.5
 """Seconds; the default is 9."""
 
 
-def environment(valkey: Valkey, backplane: str = "redis") -> dict[str, str]:
-    """Return what makes a server one of several."""
+def environment(valkey: Valkey, backplane: str = "redis", **more: str) -> dict[str, str]:
+    """Return what makes a server one of several, and ``more``."""
     return {
         "REDIS_URL": valkey.url,
         "BROADCAST_BACKPLANE": backplane,
         "BROADCAST_LEASE": str(LEASE),
+        **more,
     }
 
 
 @contextlib.contextmanager
-def running(count: int, env: Mapping[str, str]) -> Iterator[list[Server]]:
-    """So many servers that run, stopped afterwards."""
-    servers = [Server("uvicorn", live.free_port(), env) for _ in range(count)]
-    try:
-        for server in servers:
-            server.start()
-        yield servers
-    finally:
-        for server in servers:
-            server.stop()
-            server.log.unlink(missing_ok=True)
+def running(*environments: dict[str, str]) -> Iterator[list[Server]]:
+    """A server of each environment, all stopped afterwards."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(live.serving("uvicorn", env)) for env in environments]
 
 
 @pytest.fixture(scope="module", params=["redis", "channel_layer"])
 def nodes(request: pytest.FixtureRequest, valkey: Valkey) -> Iterator[list[Server]]:
     """Three nodes, of one backplane and then of the other. They live as long as a module."""
-    with running(3, environment(valkey, request.param)) as servers:
+    with running(*[environment(valkey, request.param)] * 3) as servers:
         yield servers
 
 

@@ -10,12 +10,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests import live
 from tests.conformance.peer import join
 from tests.conformance.publishing import look_up, publish, terminate
 from tests.conftest import Valkey
 from tests.live import Server
-from tests.nodes.conftest import LEASE, environment
+from tests.nodes.conftest import LEASE, environment, running
 from tests.nodes.test_together import arrival, departure
 
 pytestmark = pytest.mark.full
@@ -26,18 +25,9 @@ ROOM = "presence-clocks"
 @pytest.fixture
 def skewed(own_valkey: Valkey) -> Iterator[list[Server]]:
     """One that is right, one that is half a minute ahead, and one as far behind."""
-    servers = [
-        Server("uvicorn", live.free_port(), environment(own_valkey) | {"LIVE_CLOCK_SKEW": skew})
-        for skew in ("0", "30", "-30")
-    ]
-    try:
-        for server in servers:
-            server.start()
+    skews = ("0", "30", "-30")
+    with running(*(environment(own_valkey, LIVE_CLOCK_SKEW=skew) for skew in skews)) as servers:
         yield servers
-    finally:
-        for server in servers:
-            server.stop()
-            server.log.unlink(missing_ok=True)
 
 
 async def test_members_stay_and_go_as_with_right_clocks(skewed: list[Server]) -> None:

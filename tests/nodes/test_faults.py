@@ -28,7 +28,7 @@ ROOM = "presence-faults"
 @pytest.fixture
 def three(own_valkey: Valkey, receiver: Receiver) -> Iterator[list[Server]]:
     """Three nodes of their own, to be killed."""
-    with running(3, environment(own_valkey) | {"LIVE_WEBHOOK": receiver.url}) as servers:
+    with running(*[environment(own_valkey, LIVE_WEBHOOK=receiver.url)] * 3) as servers:
         yield servers
 
 
