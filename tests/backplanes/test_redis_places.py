@@ -16,6 +16,7 @@ from redis.crc import key_slot
 
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
+from broadcasting.backplanes.redis_subscription import RedisSubscription
 from broadcasting.exceptions import BackplaneUnavailable
 from tests.backplanes.contract import ENVELOPE, GRACE, Inbox, RemoteContract, published
 from tests.conftest import Valkey
@@ -45,6 +46,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSite]:
 def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSite]:
     with sentinel_site(tmp_path_factory.mktemp("sentinels")) as site:
         yield site
+
+
+async def listening(
+    backplane: RedisBackplane, channels: int
+) -> tuple[RedisSubscription, Inbox, asyncio.Event]:
+    """Return a node in so many channels, what it hears, and the end of its gap."""
+    inbox, ended = Inbox(), asyncio.Event()
+    node = backplane.connect(inbox, ended.set)
+    for number in range(channels):
+        await node.join("app", f"c{number}")
+    return node, inbox, ended
+
+
+async def all_heard(backplane: RedisBackplane, inbox: Inbox, channels: int) -> None:
+    """An event of each channel arrives, once the server takes it."""
+    for number in range(channels):
+        envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
+        await published(backplane, envelope)
+        assert await inbox.next() == envelope
 
 
 class TestUser(RemoteContract):
@@ -78,16 +98,24 @@ class TestUser(RemoteContract):
         await node.close()
 
 
+class SiteContract(RemoteContract):
+    """At several servers, which their options name."""
+
+    site: ClusterSite | SentinelSite
+
+    async def make(self, **options: Any) -> RedisBackplane:
+        return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
+
+
 @pytest.mark.full
-class TestCluster(RemoteContract):
+class TestCluster(SiteContract):
     """Three shards, and pub/sub that stays within one."""
+
+    site: ClusterSite
 
     @pytest.fixture(autouse=True)
     def _server(self, cluster: ClusterSite) -> None:
         self.site = cluster
-
-    async def make(self, **options: Any) -> RedisBackplane:
-        return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
 
     async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
         topic = backplane.topic(app_id, channel)
@@ -142,31 +170,24 @@ class TestCluster(RemoteContract):
 async def test_a_shard_that_fails_over_is_heard_again_and_the_others_all_the_time(tmp_path: Path):
     with cluster_site(tmp_path, replicas=True) as site:
         backplane = RedisBackplane({**site.options, **QUICK})
-        inbox, ended = Inbox(), asyncio.Event()
-        node = backplane.connect(inbox, ended.set)
-        for number in range(30):
-            await node.join("app", f"c{number}")
+        node, inbox, ended = await listening(backplane, 30)
         lost = site.owner(backplane.topic("app", "c0"))
         lost.kill()
         async with asyncio.timeout(60):
             await ended.wait()
         assert (node.gaps, node.connected) == (1, True)
-        for number in range(30):
-            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
-            await published(backplane, envelope)
-            assert await inbox.next() == envelope
+        await all_heard(backplane, inbox, 30)
         assert inbox.queue.empty()
         await node.close()
 
 
 @pytest.mark.full
-class TestSentinel(RemoteContract):
+class TestSentinel(SiteContract):
+    site: SentinelSite
+
     @pytest.fixture(autouse=True)
     def _server(self, sentinels: SentinelSite) -> None:
         self.site = sentinels
-
-    async def make(self, **options: Any) -> RedisBackplane:
-        return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
 
     async def inject(self, backplane: Any, app_id: str, channel: str, text: str) -> None:
         topic = backplane.topic(app_id, channel)
@@ -179,10 +200,7 @@ class TestSentinel(RemoteContract):
 async def test_after_a_failover_the_new_master_is_heard(tmp_path: Path, how: str):
     with sentinel_site(tmp_path) as site:
         backplane = RedisBackplane({**site.options, **QUICK})
-        inbox, ended = Inbox(), asyncio.Event()
-        node = backplane.connect(inbox, ended.set)
-        for number in range(20):
-            await node.join("app", f"c{number}")
+        node, inbox, ended = await listening(backplane, 20)
         await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c0", frame="0"))
         assert (await inbox.next()).frame == "0"
         if how == "killed":
@@ -194,10 +212,7 @@ async def test_after_a_failover_the_new_master_is_heard(tmp_path: Path, how: str
         async with asyncio.timeout(30):
             await ended.wait()
         assert node.connected
-        for number in range(20):
-            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
-            await published(backplane, envelope)
-            assert await inbox.next() == envelope
+        await all_heard(backplane, inbox, 20)
         assert inbox.queue.empty()
         await node.close()
 
@@ -247,18 +262,12 @@ async def test_a_server_that_is_restarted_is_heard_again(tmp_path: Path):
     server = RedisProcess(free_ports(1)[0], tmp_path / "r")
     with running(server):
         backplane = RedisBackplane({"url": f"redis://127.0.0.1:{server.port}", **QUICK})
-        inbox, ended = Inbox(), asyncio.Event()
-        node = backplane.connect(inbox, ended.set)
-        for number in range(20):
-            await node.join("app", f"c{number}")
+        node, inbox, ended = await listening(backplane, 20)
         server.kill()
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(10):
             await ended.wait()
-        for number in range(20):
-            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
-            await published(backplane, envelope)
-            assert await inbox.next() == envelope
+        await all_heard(backplane, inbox, 20)
         assert (node.gaps, node.connected) == (1, True)
         await node.close()
 
@@ -271,10 +280,7 @@ def slot_of(backplane: RedisBackplane, channel: str) -> int:
 async def test_a_shard_that_is_frozen_holds_nobody_for_longer_than_a_publish_may(tmp_path: Path):
     with cluster_site(tmp_path, replicas=True) as site:
         backplane = RedisBackplane({**site.options, **QUICK, "join_timeout": 1})
-        inbox, ended = Inbox(), asyncio.Event()
-        node = backplane.connect(inbox, ended.set)
-        for number in range(10):
-            await node.join("app", f"c{number}")
+        node, inbox, ended = await listening(backplane, 10)
         frozen = site.owner(backplane.topic("app", "c0"))
         frozen.signal(signal.SIGSTOP)
         envelope = Envelope(app_id="app", channel="c0", frame="x")
@@ -295,12 +301,8 @@ async def test_a_shard_that_is_frozen_holds_nobody_for_longer_than_a_publish_may
         assert not ended.is_set()
         async with asyncio.timeout(60):
             await ended.wait()
-        for number in range(10):
-            envelope = Envelope(app_id="app", channel=f"c{number}", frame=f"{number}")
-            await published(backplane, envelope)
-            assert await inbox.next() == envelope
+        await all_heard(backplane, inbox, 10)
         frozen.signal(signal.SIGCONT)
-        await published(backplane, envelope)
-        assert await inbox.next() == envelope
+        await all_heard(backplane, inbox, 10)
         assert inbox.queue.empty()
         await node.close()
