@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.live import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs processes of Linux")
 
-PROGRAM = """
+PROGRAM = """\
 import json, os, signal, socket, sys
 folder = sys.argv[1]
 mode = open(f"{folder}/mode").read()
@@ -35,14 +36,13 @@ if mode == "crash":
 line.send(b"listens\\n")
 if mode != "never ready":
     line.send(b"ready\\n")
-if mode.startswith("asks"):
+if mode == "asks":
     line.send(b"restart 1 0\\nrestart 1 0\\n")
-while True:
-    heard = line.recv(100)
-    if mode != "deaf" and (not heard or heard != b""):
+for word in line.makefile():
+    if mode != "deaf" and (mode, word) != ("stays", "replaced\\n"):
         sys.exit(0)
-    if not heard:
-        signal.pause()
+while mode == "deaf":
+    signal.pause()
 """
 
 PACE = Pace(
@@ -53,14 +53,25 @@ PACE = Pace(
 class Family:
     """A parent, and where its workers look."""
 
-    def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture, pace: Pace) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        caplog: pytest.LogCaptureFixture,
+        pace: Pace,
+        *,
+        mode: str = "fine",
+        workers: int = 2,
+    ) -> None:
         self.folder = folder
         self.caplog = caplog
         self.announced = 0
-        self.mode("fine")
-        (folder / "program.py").write_text(PROGRAM)
-        command = [sys.executable, "-S", "-E", str(folder / "program.py"), str(folder)]
-        self.parent = Supervisor(command, on_shared_port("127.0.0.1", 0, 2), self._announce, pace)
+        self.mode(mode)
+        self.program = folder / "program"
+        self.program.write_text(f"#!{sys.executable} -SE\n{PROGRAM}")
+        self.program.chmod(0o755)
+        listenings = on_shared_port("127.0.0.1", 0, workers)
+        command = [str(self.program), str(folder)]
+        self.parent = Supervisor(command, listenings, self._announce, pace)
 
     def _announce(self) -> None:
         self.announced += 1
@@ -69,7 +80,11 @@ class Family:
         (self.folder / "mode").write_text(mode)
 
     def pids(self) -> list[int]:
+        """Those that ever ran, in the order in which they were started."""
         return [int(pid) for pid in (self.folder / "pids").read_text().split()]
+
+    def alive(self) -> set[int]:
+        return {worker.pid for worker in self.parent._workers}
 
     def said(self, text: str) -> list[logging.LogRecord]:
         return [record for record in self.caplog.records if text in record.getMessage()]
@@ -82,9 +97,10 @@ class Family:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, caplog: pytest.LogCaptureFixture, pace: Pace = PACE
+    folder: Path, caplog: pytest.LogCaptureFixture, pace: Pace = PACE, **options: Any
 ) -> AsyncIterator[Family]:
-    family = Family(folder, caplog, pace)
+    """``options``: as of Family."""
+    family = Family(folder, caplog, pace, **options)
     task = asyncio.create_task(family.parent.run())
     try:
         await family.until(lambda: family.announced or task.done())
@@ -138,16 +154,56 @@ async def test_one_that_cannot_even_start_is_the_end_of_all(
 async def test_all_are_replaced_once_however_many_pass_it_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    async with running(tmp_path, caplog) as family:
-        before = set(family.pids())
-        for _ in range(3):
-            family.parent.asked("request", 0)
+    async with running(tmp_path, caplog, mode="asks") as family:
+        before = set(family.pids()[:2])
         await family.until(lambda: family.said("All workers were replaced"))
-        family.parent.asked("request", 0)
-        assert len(family.pids()) == 4
+        family.parent.asked("1", 0)
+        assert len(set(family.pids())) == 4
         assert len(family.said("Replacing")) == 1
-        assert before < set(family.pids())
+        assert not before & family.alive()
     assert not family.said("ended")
+
+
+async def test_a_program_that_is_away_for_a_while_ends_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """As while a new version is put in its place."""
+    pace = Pace(start=PATIENCE, first_delay=0.05, drain=0.1)
+    async with running(tmp_path, caplog, pace, mode="stays") as family:
+        victim, survivor = sorted(family.alive())
+        away = family.program.rename(tmp_path / "away")
+        os.kill(victim, signal.SIGKILL)
+        await family.until(lambda: len(family.said("cannot be started: No such file")) >= 2)
+        family.parent.asked("a request", 0)
+        assert survivor in family.alive()
+        away.rename(family.program)
+        await family.until(lambda: family.said("All workers were replaced"))
+        await family.until(lambda: len(family.alive()) == 2)
+        assert not {victim, survivor} & family.alive()
+
+
+async def test_a_program_that_is_nowhere_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    family = Family(tmp_path, caplog, PACE)
+    family.program.unlink()
+    with pytest.raises(CannotStart, match="Worker 1 cannot be started: No such file"):
+        await family.parent.run()
+
+
+async def test_a_new_worker_that_crashes_need_not_wait_for_the_old_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Who comes meanwhile would find nobody at the port."""
+    async with running(tmp_path, caplog, mode="stays", workers=1) as family:
+        (old,) = family.alive()
+        family.parent.asked("a request", 0)
+        await family.until(lambda: len(family.alive()) == 2)
+        place = family.parent._places[0]
+        await family.until(lambda: place.worker is not None and place.worker.pid != old)
+        assert place.worker is not None
+        crashed = place.worker.pid
+        os.kill(crashed, signal.SIGKILL)
+        await family.until(lambda: len(family.alive() - {old, crashed}) == 1)
+        assert old in family.alive()
 
 
 async def test_one_that_does_not_become_ready_replaces_nobody(
