@@ -15,7 +15,7 @@ from django.test import override_settings
 from broadcasting import consumers, occurrences
 from broadcasting.applications import default_application
 from broadcasting.backplanes import Envelope, get_backplane
-from broadcasting.conf import get_settings
+from broadcasting.conf import ServerSettings, get_settings
 from broadcasting.exceptions import BackplaneUnavailable, PublishError
 from broadcasting.occurrences import Occurrence
 from broadcasting.protocol import messages
@@ -36,6 +36,17 @@ APPLICATION = {
     "enable_subscription_count": True,
     "enable_watchlist_events": True,
 }
+
+
+class SeededNode(Node):
+    """Gives its sockets the same ids whenever the seed is the same."""
+
+    def __init__(self, settings: ServerSettings, rng: random.Random) -> None:
+        super().__init__(settings)
+        self._rng = rng
+
+    def new_socket_id(self) -> str:
+        return f"{self._rng.randrange(10**9)}.{self._rng.randrange(10**9)}"
 
 
 class Server:
@@ -80,14 +91,7 @@ class Server:
         self.node.finish()
 
     def _start(self) -> Node:
-        node = Node(get_settings().server)
-        rng = self.world.rng
-
-        def socket_id() -> str:
-            return f"{rng.randrange(10**9)}.{rng.randrange(10**9)}"
-
-        numbers = mock.patch.object(node, "new_socket_id", socket_id)
-        numbers.start()
+        node = SeededNode(get_settings().server, self.world.rng)
         self.world.nodes[self.process] = node
         return node
 
