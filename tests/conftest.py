@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
@@ -43,6 +45,17 @@ class Valkey:
     @property
     def pid(self) -> int:
         return int(self.server.client().info("server")["process_id"])
+
+
+@contextlib.contextmanager
+def frozen(valkey: Valkey) -> Iterator[None]:
+    """It takes connections, and answers nobody."""
+    pid = valkey.pid  # asks the server, so before it stops answering
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,7 +14,7 @@ from broadcasting.registry import Cached, Left
 from broadcasting.registry.redis import RedisRegistry
 from broadcasting.registry.redis_calls import AT_ONCE
 from broadcasting.registry.redis_node import SWEPT_AT_ONCE, RedisNode
-from tests.conftest import Valkey
+from tests.conftest import Valkey, frozen
 from tests.floor.lease_contract import sweep_all
 from tests.floor.registry_contract import ROOM, member, plain
 from tests.floor.test_registry_redis import RedisStore
@@ -38,16 +35,6 @@ async def own_store(own_valkey: Valkey) -> AsyncIterator[RedisStore]:
     store = RedisStore.on(own_valkey, **QUICK)
     yield store
     await store.close()
-
-
-@contextmanager
-def frozen(valkey: Valkey) -> Iterator[None]:
-    pid = valkey.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 async def back(node: RedisNode) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance.peer import Peer, join
 from tests.conformance.publishing import look_up, publish
-from tests.conftest import Valkey
+from tests.conftest import Valkey, frozen
 from tests.live import PATIENCE, Server, wait_for_line
 from tests.nodes.conftest import environment, running
 from tests.nodes.test_together import arrival, departure
@@ -149,14 +149,10 @@ async def test_a_store_that_is_away_for_a_while_loses_nobody(
         await ada.enter(ROOM, "ada")
         await bob.enter(ROOM, "bob")
         await arrival(ada, ROOM)
-        pid = own_valkey.pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(own_valkey):
             for server in three[:2]:
                 await asyncio.to_thread(wait_for_line, server.log, "The registry does not answer")
             await asyncio.sleep(3)  # the time itself is what is tested
-        finally:
-            os.kill(pid, signal.SIGCONT)
         for server in three[:2]:
             await asyncio.to_thread(wait_for_line, server.log, "The registry answers again")
         for peer in (ada, bob):
@@ -172,14 +168,12 @@ async def test_who_leaves_while_the_store_is_away_is_gone_when_it_is_back(
     """236."""
     async with join(three[0], "told") as ada:
         await ada.enter(ROOM, "ada")
-        async with join(three[1], "told") as bob:
+        async with AsyncExitStack() as stack:
+            bob = await stack.enter_async_context(join(three[1], "told"))
             await bob.enter(ROOM, "bob")
             await arrival(ada, ROOM)
-            pid = own_valkey.pid
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.to_thread(wait_for_line, three[1].log, "The registry does not answer")
-        finally:
-            os.kill(pid, signal.SIGCONT)
+            with frozen(own_valkey):
+                await stack.aclose()
+                await asyncio.to_thread(wait_for_line, three[1].log, "The registry does not answer")
         assert await departure(ada, ROOM) == "bob"
         assert await members(three[2]) == {"ada"}

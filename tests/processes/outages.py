@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -23,16 +21,6 @@ RESUMED = 15.0
 """Seconds within which delivery must be back; a worker alone may wait for more than four."""
 
 Outage = Callable[[Valkey], AbstractContextManager[None]]
-
-
-@contextlib.contextmanager
-def frozen(valkey: Valkey) -> Iterator[None]:
-    pid = valkey.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

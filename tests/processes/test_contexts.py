@@ -17,7 +17,7 @@ import pytest
 
 from tests import live
 from tests.conformance.peer import Peer
-from tests.conftest import Valkey
+from tests.conftest import Valkey, frozen
 from tests.liveapp.outcomes import DROPPED, KEPT, OUTCOMES
 from tests.processes.conftest import Env
 from tests.processes.origins import (
@@ -34,7 +34,6 @@ from tests.processes.outages import (
     HELD,
     RESUMED,
     Outage,
-    frozen,
     numbered,
     refused,
     resumed,

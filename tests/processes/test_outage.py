@@ -14,13 +14,12 @@ import pytest
 
 from tests import live
 from tests.conformance.peer import dial
-from tests.conftest import Valkey
+from tests.conftest import Valkey, frozen
 from tests.processes.conftest import Env
 from tests.processes.outages import (
     AT_ONCE,
     HELD,
     Outage,
-    frozen,
     numbered,
     refused,
     resumed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from broadcasting.exceptions import BackplaneUnavailable, QueueUnavailable
 from broadcasting.queues import JobOptions, get_queue, register
 from broadcasting.queues.celery import CeleryQueue
 from broadcasting.tasks import run_job
-from tests.conftest import Valkey, running_valkey
+from tests.conftest import Valkey, frozen, running_valkey
 from tests.testapp.events import OrderCancelled, Ticked
 from tests.testapp.models import Order
 
@@ -71,16 +70,6 @@ def own_app(own_valkey: Valkey, configure: Any) -> Iterator[Celery]:
 
 def jobs(valkey: Valkey, queue: str) -> list[dict[str, Any]]:
     return [json.loads(job) for job in valkey.server.client().lrange(queue, 0, -1)]
-
-
-@contextmanager
-def frozen(valkey: Valkey) -> Iterator[None]:
-    pid = valkey.pid  # asks the server, so before it stops answering
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def push(expected: type[Exception] | None = QueueUnavailable) -> float:
