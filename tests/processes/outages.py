@@ -33,11 +33,11 @@ def refused(valkey: Valkey) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def returning(server: live.Server) -> AsyncIterator[Peer]:
+async def returning(server: live.Server, app: str = "app") -> AsyncIterator[Peer]:
     """A socket that tries until it is taken in, as all clients do: an outage may end just now."""
     deadline = asyncio.get_running_loop().time() + RESUMED
     while True:
-        async with dial(server) as peer:
+        async with dial(server, app) as peer:
             greeting = await peer.receive()
             if greeting["event"] == "pusher:connection_established":
                 peer.socket_id = json.loads(greeting["data"])["socket_id"]
