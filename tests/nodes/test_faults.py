@@ -43,14 +43,19 @@ async def members(server: Server, room: str = ROOM, app: str = "told") -> set[st
     return {user["id"] for user in answer["users"]}
 
 
+async def meet(ada: Peer, bob: Peer) -> None:
+    """Both enter, and she is told of him."""
+    await ada.enter(ROOM, "ada")
+    await bob.enter(ROOM, "bob")
+    assert (await arrival(ada, ROOM))["user_id"] == "bob"
+
+
 async def test_members_of_a_killed_node_are_missed_once(
     three: list[Server], receiver: Receiver
 ) -> None:
     """231, 234: by everybody who stays, and by webhooks."""
     async with join(three[0], "told") as ada, join(three[1], "told") as bob:
-        await ada.enter(ROOM, "ada")
-        await bob.enter(ROOM, "bob")
-        await arrival(ada, ROOM)
+        await meet(ada, bob)
         async with AsyncExitStack() as stack:
             for user_id in ("cleo", "cleo", "dan", "ada"):
                 peer = await stack.enter_async_context(join(three[2], "told"))
@@ -85,9 +90,7 @@ USERS = ("ada", "bob", "cleo", "dan")
 async def test_a_node_that_stalled_brings_back_no_ghosts(three: list[Server]) -> None:
     """235: who is still there is there again, and who went meanwhile is not."""
     async with join(three[0], "told") as ada, join(three[1], "told") as bob:
-        await ada.enter(ROOM, "ada")
-        await bob.enter(ROOM, "bob")
-        assert (await arrival(ada, ROOM))["user_id"] == "bob"
+        await meet(ada, bob)
         async with join(three[1], "told") as cleo:
             await cleo.enter(ROOM, "cleo")
             assert (await arrival(ada, ROOM))["user_id"] == "cleo"
@@ -126,9 +129,7 @@ async def heard_again(peer: Peer, server: Server, channel: str) -> None:
 async def test_a_flushed_store_is_filled_again(three: list[Server], own_valkey: Valkey) -> None:
     """237: nobody is told of anything, since nothing changed."""
     async with join(three[0], "told") as ada, join(three[1], "told") as bob:
-        await ada.enter(ROOM, "ada")
-        await bob.enter(ROOM, "bob")
-        await arrival(ada, ROOM)
+        await meet(ada, bob)
         own_valkey.server.client().flushall()
         for server in three[:2]:
             await asyncio.to_thread(wait_for_line, server.log, "Entering its 1 sockets anew")
@@ -146,9 +147,7 @@ async def test_a_store_that_is_away_for_a_while_loses_nobody(
 ) -> None:
     """236: it is frozen for longer than a lease."""
     async with join(three[0], "told") as ada, join(three[1], "told") as bob:
-        await ada.enter(ROOM, "ada")
-        await bob.enter(ROOM, "bob")
-        await arrival(ada, ROOM)
+        await meet(ada, bob)
         with frozen(own_valkey):
             for server in three[:2]:
                 await asyncio.to_thread(wait_for_line, server.log, "The registry does not answer")
