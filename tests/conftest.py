@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import resource
 import signal
 import tempfile
 import threading
@@ -68,6 +69,15 @@ def valkey() -> Iterator[Valkey]:
 def own_valkey() -> Iterator[Valkey]:
     """A server of the test's own, to be stopped, frozen or killed."""
     yield from running_valkey()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Leave to open as many sockets as the machine allows, to the servers as well."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def running_valkey() -> Iterator[Valkey]:

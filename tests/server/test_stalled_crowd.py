@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -45,14 +44,6 @@ def stalled(port: int) -> Iterator[socket.socket]:
         while b"subscription_succeeded" not in answer:
             answer += peer.recv(4_096)
         yield peer
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def resident_mb(server: live.Server) -> float:
