@@ -151,6 +151,17 @@ async def published(backplane: BaseBackplane, envelope: Envelope = ENVELOPE) -> 
                 return
 
 
+async def check_both_colours(backplane: BaseBackplane) -> None:
+    """What either colour publishes reaches a node."""
+    inbox = Inbox()
+    node = backplane.connect(inbox)
+    await node.join("app", "c")
+    await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c", frame="sync"))
+    await backplane.apublish(Envelope(app_id="app", channel="c", frame="async"))
+    assert [(await inbox.next()).frame for _ in range(2)] == ["sync", "async"]
+    await node.close()
+
+
 async def check_a_frozen_server(backplane: BaseBackplane, pid: int) -> None:
     """A publisher is held for the timeout, in either colour, and delivery resumes."""
     inbox = Inbox()

@@ -18,6 +18,7 @@ from tests.backplanes.contract import (
     RemoteContract,
     check_a_frozen_server,
     check_a_refused_server,
+    check_both_colours,
     published,
 )
 from tests.conftest import Valkey
@@ -104,13 +105,7 @@ def test_topics_of_different_applications_are_never_the_same():
 
 @pytest.mark.parametrize("option", ["protocol=3", "decode_responses=True"])
 async def test_what_a_url_says_of_answers_makes_no_node_deaf(valkey: Valkey, option: str):
-    backplane, inbox = RedisBackplane({"url": f"{valkey.url}?{option}"}), Inbox()
-    node = backplane.connect(inbox)
-    await node.join("app", "c")
-    await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c", frame="sync"))
-    await backplane.apublish(Envelope(app_id="app", channel="c", frame="async"))
-    assert [(await inbox.next()).frame for _ in range(2)] == ["sync", "async"]
-    await node.close()
+    await check_both_colours(RedisBackplane({"url": f"{valkey.url}?{option}"}))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from broadcasting.checks.families import check_families
 from broadcasting.redis_clients import RedisClients, server_of
 from broadcasting.registry.redis import RedisRegistry
 from broadcasting.sites import lasting_name, site_names
-from tests.backplanes.contract import Inbox
+from tests.backplanes.contract import Inbox, check_both_colours
 from tests.conftest import Valkey
 
 SENTINELS = [("localhost", 26379)]
@@ -119,13 +119,7 @@ async def test_a_factory_makes_what_publishes_and_what_hears(valkey: Valkey) -> 
     def client(redis: Any, **limits: Any) -> Any:
         return redis.Redis(unix_socket_path=str(valkey.path), **limits)
 
-    backplane, inbox = RedisBackplane({"factory": client, "prefix": "factory"}), Inbox()
-    node = backplane.connect(inbox)
-    await node.join("app", "c")
-    await asyncio.to_thread(backplane.publish, Envelope(app_id="app", channel="c", frame="sync"))
-    await backplane.apublish(Envelope(app_id="app", channel="c", frame="async"))
-    assert [(await inbox.next()).frame for _ in range(2)] == ["sync", "async"]
-    await node.close()
+    await check_both_colours(RedisBackplane({"factory": client, "prefix": "factory"}))
 
 
 async def test_clients_of_any_kind_are_lent_to_others(valkey: Valkey) -> None:
