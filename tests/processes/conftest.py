@@ -20,6 +20,17 @@ from tests.conftest import Valkey, running_valkey
 Env = dict[str, str]
 
 
+def environment(valkey: Valkey, database: Path, backplane: str = "redis", **more: str) -> Env:
+    """Return what lets processes reach each other, and ``more``."""
+    return {
+        "BROADCAST_BACKPLANE": backplane,
+        "BROADCASTING_TEST_DATABASE": str(database),
+        "REDIS_URL": valkey.url,
+        "CELERY_BROKER_URL": valkey.celery_url,
+        **more,
+    }
+
+
 @pytest.fixture
 def channel() -> str:
     """A public channel that no other test uses."""
@@ -29,19 +40,19 @@ def channel() -> str:
 @pytest.fixture(scope="session", params=["channel_layer", "redis"])
 def crossing(request: pytest.FixtureRequest, valkey: Valkey, live_database: Path) -> Env:
     """The environment of processes that reach each other: each backplane, and Celery."""
-    return {
-        "BROADCAST_BACKPLANE": request.param,
-        "BROADCASTING_TEST_DATABASE": str(live_database),
-        "REDIS_URL": valkey.url,
-        "CELERY_BROKER_URL": valkey.celery_url,
-        "BROADCAST_QUEUE": "celery",
-    }
+    return environment(valkey, live_database, request.param, BROADCAST_QUEUE="celery")
 
 
 @pytest.fixture
 def apart(crossing: Env) -> Env:
     """The same, with a broker database that no other worker looks into."""
     return crossing | {"CELERY_BROKER_URL": f"{crossing['CELERY_BROKER_URL']}?virtual_host=1"}
+
+
+@pytest.fixture(scope="session")
+def several(valkey: Valkey, live_database: Path) -> Env:
+    """The environment of servers that reach each other, and queue nothing."""
+    return environment(valkey, live_database, BROADCAST_QUEUE="sync")
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +99,7 @@ def fragile() -> Iterator[Valkey]:
     scope="session", params=[pytest.param("channel_layer", marks=pytest.mark.full), "redis"]
 )
 def fragile_env(request: pytest.FixtureRequest, fragile: Valkey, live_database: Path) -> Env:
-    return {
-        "BROADCAST_BACKPLANE": request.param,
-        "BROADCASTING_TEST_DATABASE": str(live_database),
-        "REDIS_URL": fragile.url,
-        "CELERY_BROKER_URL": fragile.celery_url,
-    }
+    return environment(fragile, live_database, request.param)
 
 
 @pytest.fixture(scope="session")

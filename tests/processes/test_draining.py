@@ -17,26 +17,14 @@ import pytest
 from tests import live
 from tests.conformance.peer import Peer, dial, join
 from tests.conformance.publishing import publish
-from tests.conftest import Valkey
+from tests.processes.conftest import Env
 from tests.processes.test_server_workers import children, crowd, start, until
-
-Env = dict[str, str]
 
 
 @pytest.fixture(scope="session")
 def one(live_database: Path) -> Env:
     """The environment of a server by itself."""
     return {"BROADCASTING_TEST_DATABASE": str(live_database)}
-
-
-@pytest.fixture(scope="session")
-def several(one: Env, valkey: Valkey) -> Env:
-    """That of servers which reach each other."""
-    return one | {
-        "BROADCAST_BACKPLANE": "redis",
-        "REDIS_URL": valkey.url,
-        "BROADCAST_QUEUE": "sync",
-    }
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from tests import live
 from tests.conformance.peer import join
 from tests.conformance.publishing import publish
 from tests.conftest import Valkey, running_valkey
-from tests.processes.conftest import Env
+from tests.processes.conftest import Env, environment
 from tests.processes.history import Earlier, build
 from tests.processes.sites import dispatch, expect
 
@@ -30,13 +30,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Earlier:
 
 @pytest.fixture(scope="module", params=["redis", "channel_layer"])
 def env(request: pytest.FixtureRequest, shared_valkey: Valkey, live_database: Path) -> Env:
-    return {
-        "BROADCAST_BACKPLANE": request.param,
-        "BROADCASTING_TEST_DATABASE": str(live_database),
-        "REDIS_URL": shared_valkey.url,
-        "CELERY_BROKER_URL": shared_valkey.celery_url,
-        "BROADCAST_QUEUE": "celery",
-    }
+    return environment(shared_valkey, live_database, request.param, BROADCAST_QUEUE="celery")
 
 
 @pytest.fixture(scope="module")

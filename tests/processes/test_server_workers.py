@@ -16,7 +16,7 @@ import pytest
 from tests import live
 from tests.conformance.peer import Peer, join
 from tests.conformance.publishing import publish
-from tests.conftest import Valkey
+from tests.processes.conftest import Env
 from tests.server.command import refused
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -24,17 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 WORKERS = 2
 
 
-@pytest.fixture(scope="session")
-def crossing_env(valkey: Valkey, live_database: Path) -> dict[str, str]:
-    return {
-        "BROADCAST_BACKPLANE": "redis",
-        "BROADCASTING_TEST_DATABASE": str(live_database),
-        "REDIS_URL": valkey.url,
-        "BROADCAST_QUEUE": "sync",
-    }
-
-
-def start(env: dict[str, str], *options: str) -> live.Server:
+def start(env: Env, *options: str) -> live.Server:
     """A parent whose workers serve."""
     server = live.Server("uvicorn", live.free_port(), env, options=options)
     server.start()
@@ -43,8 +33,8 @@ def start(env: dict[str, str], *options: str) -> live.Server:
 
 
 @pytest.fixture
-def parent(crossing_env: dict[str, str]) -> Iterator[live.Server]:
-    server = start(crossing_env, "--workers", str(WORKERS))
+def parent(several: Env) -> Iterator[live.Server]:
+    server = start(several, "--workers", str(WORKERS))
     try:
         yield server
     finally:
@@ -149,8 +139,8 @@ async def test_workers_end_with_their_parent(parent: live.Server):
 
 
 @pytest.mark.full
-async def test_a_second_signal_waits_for_nobody(crossing_env: dict[str, str]):
-    parent = start(crossing_env | {"LIVE_DRAIN_DELAY": "60"}, "--workers", "2")
+async def test_a_second_signal_waits_for_nobody(several: Env):
+    parent = start(several | {"LIVE_DRAIN_DELAY": "60"}, "--workers", "2")
     async with crowd(parent, 6) as peers:
         assert parent.process is not None
         parent.process.terminate()
@@ -192,13 +182,11 @@ async def test_sighup_replaces_them_one_by_one_and_nobody_is_refused(parent: liv
 
 
 @pytest.mark.full
-async def test_a_socket_that_was_handed_or_made_is_shared(
-    crossing_env: dict[str, str], tmp_path: Path
-):
+async def test_a_socket_that_was_handed_or_made_is_shared(several: Env, tmp_path: Path):
     path = tmp_path / "s.sock"
     log = tmp_path / "log"
     command = [sys.executable, "-m", "django", "websockets_serve", "--workers", "2"]
-    process = live.spawn([*command, "--uds", str(path)], crossing_env, log)
+    process = live.spawn([*command, "--uds", str(path)], several, log)
     try:
         live.wait_for_line(log, "Stop with Control-C.", process)
         from websockets.asyncio.client import unix_connect
@@ -212,15 +200,13 @@ async def test_a_socket_that_was_handed_or_made_is_shared(
 
 
 @pytest.mark.full
-async def test_a_path_is_there_until_the_last_worker_has_drained(
-    crossing_env: dict[str, str], tmp_path: Path
-):
+async def test_a_path_is_there_until_the_last_worker_has_drained(several: Env, tmp_path: Path):
     """A load balancer asks there whether it should send anybody, and sends them until it knows."""
     from websockets.asyncio.client import unix_connect
 
     path, log = tmp_path / "s.sock", tmp_path / "log"
     command = [sys.executable, "-m", "django", "websockets_serve", "--workers", "2"]
-    env = crossing_env | {"LIVE_DRAIN_DELAY": "3600"}
+    env = several | {"LIVE_DRAIN_DELAY": "3600"}
     process = live.spawn([*command, "--uds", str(path)], env, log)
     try:
         live.wait_for_line(log, "Stop with Control-C.", process)
@@ -256,8 +242,8 @@ def test_there_must_be_one():
 
 
 @pytest.mark.full
-def test_what_keeps_workers_from_starting_ends_the_parent(crossing_env: dict[str, str]):
-    env = crossing_env | {"LIVE_ASGI_APPLICATION": "tests.nowhere.application"}
+def test_what_keeps_workers_from_starting_ends_the_parent(several: Env):
+    env = several | {"LIVE_ASGI_APPLICATION": "tests.nowhere.application"}
     port = str(live.free_port())
     done = live.run(env, "-m", "django", "websockets_serve", "--workers", "2", "--port", port)
     assert done.returncode == 1
@@ -270,15 +256,13 @@ def test_what_keeps_workers_from_starting_ends_the_parent(crossing_env: dict[str
 
 
 @pytest.mark.full
-def test_a_taken_port_is_said_before_anything_starts(crossing_env: dict[str, str]):
+def test_a_taken_port_is_said_before_anything_starts(several: Env):
     with socket.socket() as taken:
         # As another server with workers would have it.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = live.run(
-            crossing_env, "-m", "django", "websockets_serve", "--workers=2", "--port", port
-        )
+        done = live.run(several, "-m", "django", "websockets_serve", "--workers=2", "--port", port)
     assert done.returncode == 1
     assert "Address already in use" in done.stderr.splitlines()[-1]
