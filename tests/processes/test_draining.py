@@ -73,7 +73,6 @@ async def test_a_server_that_drains_is_not_ready_and_takes_nobody(one: Env):
     with running(one | {"LIVE_DRAIN_RATE": "2", "LIVE_DRAIN_SECONDS": "20"}) as server:
         assert (await ready(server))[0] == 200
         async with crowd(server, 4) as peers:
-            watcher, *others = peers
             for number, peer in enumerate(peers):
                 await peer.enter("presence-room", str(number))
             terminate(server)
@@ -85,8 +84,6 @@ async def test_a_server_that_drains_is_not_ready_and_takes_nobody(one: Env):
                 problem = await newcomer.expect_refusal(None, 4200)
                 assert await newcomer.closed() == (4200, problem["message"])
             await first
-            assert watcher.socket.close_code == 4200
-            assert len(others) == 3
         assert await end_of(server) == 0
 
 
