@@ -196,7 +196,7 @@ class TestOptions:
         assert second.expires_at - second.due_at == timedelta(seconds=7)
 
     def test_a_job_that_cannot_be_recorded_is_told_whatever_rescue_says(
-        self, configure: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+        self, configure: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         configure(RESCUE=True)
         get_queue()
