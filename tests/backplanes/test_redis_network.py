@@ -75,7 +75,10 @@ async def test_a_reset_is_a_gap_that_is_told_once_with_its_length(
     proxy.refuse()
     await node.until_lost()
     assert node.subscription.problem
-    await asyncio.sleep(0.3)  # some attempts that fail
+    attempts = proxy.accepted
+    async with asyncio.timeout(10):
+        while proxy.accepted < attempts + 3:  # they fail
+            await asyncio.sleep(0.01)
     proxy.heal()
     await node.until_mended()
     assert node.subscription.gaps == 1
