@@ -82,6 +82,11 @@ class Server:
             return 0
         return stop(self.process, sig)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it to all of its processes, and wait for nothing."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
     def restart(self) -> None:
         """Stop and start on the same port."""
         self.stop()

@@ -38,8 +38,7 @@ class Site:
 
     def signal(self, number: signal.Signals) -> None:
         """Signal it and all that it started."""
-        assert self.server.process is not None
-        os.killpg(self.server.process.pid, number)
+        self.server.send_signal(number)
 
     def measure(self) -> tuple[int, int]:
         """Return how many files it has open, and its memory in bytes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -30,11 +29,6 @@ def three(own_valkey: Valkey, receiver: Receiver) -> Iterator[list[Server]]:
     """Three nodes of their own, to be killed."""
     with running(*[environment(own_valkey, LIVE_WEBHOOK=receiver.url)] * 3) as servers:
         yield servers
-
-
-def signal_to(server: Server, number: signal.Signals) -> None:
-    assert server.process is not None
-    os.killpg(server.process.pid, number)
 
 
 async def members(server: Server, room: str = ROOM, app: str = "told") -> set[str]:
@@ -64,7 +58,7 @@ async def test_members_of_a_killed_node_are_missed_once(
             for peer in (ada, bob):
                 assert {(await arrival(peer, ROOM))["user_id"] for _ in "12"} == {"cleo", "dan"}
             await asyncio.to_thread(receiver.wait_for, 6)
-            signal_to(three[2], signal.SIGKILL)
+            three[2].send_signal(signal.SIGKILL)
             for peer in (ada, bob):
                 assert {await departure(peer, ROOM) for _ in "12"} == {"cleo", "dan"}
                 await peer.silence()
@@ -94,14 +88,14 @@ async def test_a_node_that_stalled_brings_back_no_ghosts(three: list[Server]) ->
         async with join(three[1], "told") as cleo:
             await cleo.enter(ROOM, "cleo")
             assert (await arrival(ada, ROOM))["user_id"] == "cleo"
-            signal_to(three[1], signal.SIGSTOP)
+            three[1].send_signal(signal.SIGSTOP)
             try:
                 assert {await departure(ada, ROOM) for _ in "12"} == {"bob", "cleo"}
                 assert await members(three[0]) == {"ada"}
                 # Nobody answers her goodbye.
                 cleo.socket.transport.abort()
             finally:
-                signal_to(three[1], signal.SIGCONT)
+                three[1].send_signal(signal.SIGCONT)
         came = (await arrival(ada, ROOM))["user_id"]
         if came == "cleo":  # the node saw her end only after it had entered everybody
             came = next(iter({(await arrival(ada, ROOM))["user_id"]}))
