@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,6 +37,21 @@ def test_a_server_that_is_not_there_is_named(url: str):
     said = refused("--url", url)
     assert said.startswith(f"No server answers at {url} (")
     assert said.endswith("--url or --uds says where it is.")
+
+
+def test_no_library_of_drivers_is_needed():
+    program = "import sys; sys.modules['httpx2'] = None; import django; django.setup();"
+    command = "from django.core.management import execute_from_command_line as run; run(sys.argv)"
+    done = subprocess.run(
+        [sys.executable, "-c", program + command, "websockets_restart", "--over=-1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert "CommandError: --over is a number" in done.stderr
 
 
 async def ask(app_id: str, **parameters: str) -> int:

@@ -10,7 +10,7 @@ import sys
 
 import django
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import call_command, get_commands, load_command_class
 from django.urls import URLPattern, URLResolver, include, path
 
 import broadcasting
@@ -52,7 +52,7 @@ urlpatterns: list[URLPattern | URLResolver] = []
 
 
 def main(arguments: list[str]) -> int:
-    """Import every public name, pass the system checks, broadcast in memory."""
+    """Import every public name and command, pass the system checks, broadcast in memory."""
     if "--core-only" in arguments:
         found = [name for name in DRIVERS if importlib.util.find_spec(name)]
         assert not found, f"not a bare core: {found}"
@@ -60,6 +60,9 @@ def main(arguments: list[str]) -> int:
     urlpatterns.append(path("broadcasting/", include("broadcasting.urls")))
     for name in broadcasting.__all__:
         getattr(broadcasting, name)
+    for name, app in get_commands().items():
+        if app == "broadcasting":
+            load_command_class(app, name)
     call_command("check", fail_level="WARNING")
     broadcast_in_memory()
     print(f"broadcasting {broadcasting.__version__} on Django {django.__version__} works")
