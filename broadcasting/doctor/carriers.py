@@ -21,6 +21,12 @@ from broadcasting.queues.outbox import OutboxQueue, rows
 UNRELAYED = 10.0
 """Seconds that an entry of the outbox may be due before we say that nobody relays it."""
 
+RELAYS = (
+    "Run a relay: manage.py broadcasting_relay, or OPTIONS = {'relay': True} for one in"
+    " each server process. If one runs, its log says what it cannot hand on."
+)
+"""What cures an outbox that nobody empties."""
+
 
 def check_queue(timeout: float) -> str:
     """See that somebody takes what is queued."""
@@ -123,8 +129,7 @@ def _outbox(queue: OutboxQueue) -> str:
             raise Failed(
                 f"the oldest of {backlog.waiting} event(s) in the outbox of {alias!r} has waited"
                 f" for {backlog.oldest:.0f} s",
-                "Run a relay: manage.py broadcasting_relay, or OPTIONS = {'relay': True} for one in"
-                " each server process. If one runs, its log says what it cannot hand on.",
+                RELAYS,
             )
         parked += backlog.parked
         found.append(f"{backlog.waiting} in {alias!r}")

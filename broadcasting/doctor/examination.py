@@ -15,10 +15,12 @@ from broadcasting.backplanes import get_backplane
 from broadcasting.conf import get_settings
 from broadcasting.doctor import carriers, project
 from broadcasting.doctor.canary import EVENT, Canary
+from broadcasting.doctor.carriers import RELAYS
 from broadcasting.doctor.client import Address, Socket, Unreachable, publish
 from broadcasting.doctor.report import Examiner, Failed, Hop, Skipped, described
 from broadcasting.exceptions import BroadcastingError
 from broadcasting.queues import get_queue
+from broadcasting.queues.outbox import OutboxQueue
 
 USUAL_PLACES = ("http://127.0.0.1:8000", "http://127.0.0.1:6001")
 """Where ``runserver`` and ``websockets_serve`` listen when nobody says otherwise."""
@@ -168,7 +170,10 @@ class Visit:
 
 def _where_it_is_lost() -> str:
     same = "The server may listen elsewhere: it needs the same BACKPLANE and CHANNEL_LAYERS."
-    if get_queue().leaves_process:
+    queue = get_queue()
+    if isinstance(queue, OutboxQueue):
+        return f"{RELAYS} {same}"
+    if queue.leaves_process:
         return f"The worker may have failed, or run with other settings: see its log. {same}"
     return same
 

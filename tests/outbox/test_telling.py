@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from broadcasting.checks.outbox import check_outbox_table
 from broadcasting.doctor.carriers import check_queue
+from broadcasting.doctor.examination import Visit, Wish
 from broadcasting.doctor.report import Doubtful, Failed
 from broadcasting.models import OutboxEntry
 from broadcasting.queues import get_queue
@@ -99,6 +101,21 @@ class TestDoctor:
         relay()
         with pytest.raises(Doubtful, match=r"1 event.* given up"):
             check_queue(1)
+
+    def test_what_may_hold_up_an_event(self, configure: Any) -> None:
+        configure(
+            BROADCASTERS={"default": {"BACKEND": "channels"}},
+            BACKPLANE={"BACKEND": "redis", "OPTIONS": {"url": "redis://127.0.0.1:1"}},
+        )
+
+        class Deaf(Visit):
+            @property
+            def socket(self) -> Any:
+                raise TimeoutError
+
+        with ExitStack() as stack, pytest.raises(Failed, match="did not reach") as found:
+            Deaf(Wish(), stack).dispatch()
+        assert "broadcasting_relay" in str(found.value.cure)
 
 
 class TestCommand:
