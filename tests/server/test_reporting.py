@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -109,6 +110,17 @@ async def test_each_leave_waits_its_whole_time(witness: Witness):
     await witness.more()
     assert witness.lines == ["channel_vacated c"]
     assert loop.time() - left >= GRACE * 0.9
+
+
+async def test_who_comes_and_goes_without_end_waits_once(witness: Witness):
+    states = reporter()
+    for _ in range(1_000):
+        states.vacated(APPLICATION, "c")
+        states.occupied(APPLICATION, "c")
+    states.vacated(APPLICATION, "c")
+    assert sum(type(thing) is Occurrence for thing in gc.get_objects()) == 1
+    states.close()
+    assert witness.lines == ["channel_vacated c"]
 
 
 async def test_a_node_that_ends_states_what_waits(witness: Witness):
