@@ -25,7 +25,7 @@ BOUND = 200 * 1_024
 """Bytes above idle that the server may take for each."""
 
 QUICK = ("half_a_head", "pipelined", "half_a_frame", "stalled")
-SLOW_LANE = ("asks_and_does_not_read", "stalled", "half_a_frame")
+SLOW_LANE = ("asks_and_does_not_read", "stalled", "half_a_frame", "comes_and_goes")
 
 CASES = [
     *(pytest.param("uvicorn", kind) for kind in QUICK),
