@@ -26,7 +26,7 @@ from broadcasting.protocol.protocol import Protocol
 from broadcasting.server.counters import Counters
 from broadcasting.server.frames import Frame
 from broadcasting.server.lane import Lane
-from broadcasting.server.waiting import wake
+from broadcasting.server.unread import Unread
 from broadcasting.typing import Message, Send
 
 logger = logging.getLogger("broadcasting.server")
@@ -37,13 +37,6 @@ _NO_OUTBOX: deque[Frame] = deque(maxlen=0)
 
 CHUNK = 65_536
 """Bytes of a slow reader's outbox that are given to its transport at once."""
-
-UNREAD_BYTES = 16_384
-"""Answers to one peer that may wait, beyond which it is not heard until it has read them. What is
-broadcast is shared by all who hear it; answers are one peer's own, in any number."""
-
-REPLY_OVERHEAD = 512
-"""Bytes that an answer takes beside those on the wire, about."""
 
 
 def send_all(connections: Iterable[Connection], frame: Frame) -> None:
@@ -75,11 +68,9 @@ class Connection:
         "_counters",
         "_outbox",
         "_outbox_bytes",
-        "_reading",
         "_settings",
         "_task",
-        "_unread_bytes",
-        "_unread_frames",
+        "_unread",
         "_writer",
         "closing",
         "closing_since",
@@ -122,14 +113,8 @@ class Connection:
         self._writer: asyncio.Task[None] | None = None
         self._outbox: deque[Frame] = _NO_OUTBOX
         self._outbox_bytes = 0
-        self._unread_bytes = 0
-        """Of answers that were put into the outbox since it was empty, or awaited."""
-
-        self._unread_frames = 0
-        """Frames of the outbox that have to leave before the peer is heard again."""
-
-        self._reading: asyncio.Future[None] | None = None
-        """What the consumer waits on meanwhile."""
+        self._unread: Unread | None = None
+        """Of one that is behind."""
 
         self._close_message: Message | None = None
         """Sent behind the outbox."""
@@ -152,7 +137,9 @@ class Connection:
         """See send(). A frame of the protocol itself is never dropped: the peer counts on it."""
         self._send(frame, may_drop=False)
         if self._outbox:
-            self._unread_bytes += frame.size + REPLY_OVERHEAD
+            if self._unread is None:
+                self._unread = Unread()
+            self._unread.add(frame.size)
 
     def reply_text(self, text: str) -> None:
         """See reply()."""
@@ -161,15 +148,12 @@ class Connection:
     @property
     def asks_too_much(self) -> bool:
         """Whether so many answers wait for the peer to read them that it must do so first."""
-        return self._unread_bytes > UNREAD_BYTES and not self.closing
+        return self._unread is not None and self._unread.is_too_much and not self.closing
 
     async def answers_read(self) -> None:
         """Return once what waits now has left, or is given up."""
-        self._unread_bytes = 0
-        self._unread_frames = len(self._outbox)
-        if self._unread_frames:
-            self._reading = asyncio.get_running_loop().create_future()
-            await self._reading
+        if self._unread is not None:
+            await self._unread.read(len(self._outbox))
 
     def refuse(self, problem: HandshakeRefused) -> None:
         """Tell the peer why, then close with the same code."""
@@ -237,7 +221,7 @@ class Connection:
         if lane is None or lane.paused or self._outbox:
             return
         self._outbox = _NO_OUTBOX
-        self._unread_bytes = 0
+        self._unread = None
         if self._close_message is not None:
             self._step((self._close_message,))
             self._close_message = None
@@ -323,11 +307,8 @@ class Connection:
         return b"".join(chunk)
 
     def _has_left(self, frames: int) -> None:
-        """Let the peer be heard again once it has read what it asked for."""
-        self._unread_frames -= frames
-        if self._reading is not None and self._unread_frames <= 0:
-            wake(self._reading)
-            self._reading = None
+        if self._unread is not None:
+            self._unread.has_left(frames)
 
     def _is_behind(self) -> bool:
         return self._writer is not None or bool(self._outbox)
@@ -357,7 +338,7 @@ class Connection:
 
     def _forget_outbox(self) -> None:
         self._has_left(len(self._outbox))
-        self._unread_bytes = 0
+        self._unread = None
         self._outbox = _NO_OUTBOX
         self._outbox_bytes = 0
         self._close_message = None
