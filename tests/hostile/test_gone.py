@@ -18,7 +18,7 @@ from tests.conformance.bare import HANDSHAKE
 from tests.conformance.peer import OPTIONS, join
 from tests.conformance.publishing import look_up
 from tests.conformance.test_garbage import memory_of, undisturbed
-from tests.hostile.crowds import connect, open_socket, say, subscription
+from tests.hostile.crowds import PING, connect, open_socket, say, subscription
 from tests.hostile.test_memory import BOUND
 from tests.server.certificates import Certificate, trusting
 
@@ -55,6 +55,33 @@ async def test_handshakes_that_hang_up_at_once(target: live.Server) -> None:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
     while (await look_up(target, "connections"))["connections"]:
         await asyncio.sleep(0)
+
+
+@pytest.mark.full
+@LANES
+async def test_who_reads_late_has_every_answer(way: live.Way, live_database: Path) -> None:
+    """It is not heard meanwhile, so it cannot go on asking, but nothing of it is lost."""
+    with live.serving(way, {"BROADCASTING_TEST_DATABASE": str(live_database)}) as server:
+        peer, asked = await open_socket(server, "unpaced", window=2_304), 150_000
+        with peer:
+            loop = asyncio.get_running_loop()
+            asking = asyncio.create_task(loop.sock_sendall(peer, PING * asked))
+            async with join(server) as honest:
+                for _ in range(20):
+                    await honest.silence()
+            assert not asking.done()
+            received = await read_count(peer, b"pusher:pong", asked)
+            await asking
+        assert received.count(b"pusher:pong") == asked
+
+
+async def read_count(peer: socket.socket, awaited: bytes, count: int) -> bytearray:
+    """Return what came until ``awaited`` came so often."""
+    received = bytearray()
+    async with asyncio.timeout(live.PATIENCE):
+        while received.count(awaited) < count:
+            received += await asyncio.get_running_loop().sock_recv(peer, 262_144)
+    return received
 
 
 @pytest.mark.full
