@@ -101,7 +101,8 @@ async def test_one_that_reads_again_learns_why_it_was_sent_away(way: live.Way, l
         assert received.count(b'"event":"E"') < ENOUGH
 
 
-@ENDS
+@pytest.mark.full
+@LANES
 async def test_one_that_never_reads_is_cut_off(way: live.Way, live_database: Path):
     """240."""
     with live.serving(way, env(live_database, LIVE_PONG_TIMEOUT="0.5")) as server:
