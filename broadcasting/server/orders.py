@@ -49,6 +49,11 @@ class Orders:
         self.restart: Restarter | None = None
         """Set by whoever can stop this process for its supervisor to start it again."""
 
+    @property
+    def joining(self) -> bool:
+        """Whether something that is asked of this node may not arrive here yet."""
+        return self._joining is not None and not self._joining.done()
+
     def hears(self, app_id: str) -> bool:
         """Whether control envelopes of an application arrive here."""
         return app_id in self._heard

@@ -16,10 +16,12 @@ def readiness(node: Node) -> dict[str, Any]:
     Addresses of other servers are not in it, which the log has.
     """
     carrier = node.interests.subscription
+    # A process that was started while the backplane is away has not lost anything yet.
+    connected = carrier.connected and not node.orders.joining
     lag = node.lag.seconds
     reasons = {
         "draining": node.leaving or node.draining,
-        "backplane": not carrier.connected,
+        "backplane": not connected,
         "registry": node.lease.problem is not None,
         "loop_lag": lag > node.settings.max_loop_lag,
     }
@@ -27,6 +29,6 @@ def readiness(node: Node) -> dict[str, Any]:
     return {
         "ready": not problems,
         "problems": problems,
-        "backplane": {"connected": carrier.connected, "gaps": carrier.gaps},
+        "backplane": {"connected": connected, "gaps": carrier.gaps},
         "loop_lag": round(lag, 3),
     }

@@ -93,6 +93,31 @@ async def test_whatever_ails_a_node_is_named_and_no_secret_told(ail: Any, name: 
     assert said["backplane"]["gaps"] == (3 if name == "backplane" else 0)
 
 
+class Slow(Deaf):
+    """A backplane that has lost nothing, and is not heard before it is let."""
+
+    problem = None
+
+    def __init__(self) -> None:
+        self.let = asyncio.Event()
+
+    async def join(self, app_id: str, channel: str) -> None:
+        await self.let.wait()
+
+
+async def test_who_is_not_heard_yet_is_not_ready():
+    node = get_node()
+    carrier = node.interests.subscription = Slow()
+    node.orders.hear_all()
+    status, said = await get("/ready")
+    assert (status, said["problems"]) == (503, ["backplane"])
+    assert said["backplane"]["connected"] is False
+    carrier.let.set()
+    while node.orders.joining:
+        await asyncio.sleep(0)
+    assert (await get("/ready"))[0] == 200
+
+
 async def test_what_only_reads_is_asked_of_us_and_the_rest_of_the_site():
     assert await get("/ready", "POST") == (404, {"error": "Not found", "code": 404})
 
