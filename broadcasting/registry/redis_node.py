@@ -119,10 +119,10 @@ class RedisNode(RedisReads, Enlisted):
 
     async def renew(self) -> bool:
         id_, applications = self._id, tuple(self._entered)
-        if not applications:
-            return True
         if self._outage.down:  # one question finds out, not the first of many
             await self._calls.command("ECHO", id_)
+        if not applications:
+            return True
         # The list may have been flushed, or been tidied up while one of them came.
         noted = self._calls.command("SADD", self._applications, *map(packed, applications))
         _, *answers = await asyncio.gather(noted, *map(self._renew, applications))

@@ -64,6 +64,18 @@ async def test_a_store_that_stands_still_costs_one_timeout(
         assert time.monotonic() - began < QUICK["timeout"]
 
 
+async def test_a_node_without_sockets_does_not_say_that_a_store_is_back(
+    own_valkey: Valkey, own_store: RedisStore
+) -> None:
+    node = own_store.node()
+    with frozen(own_valkey):
+        with pytest.raises(RegistryUnavailable):
+            await node.sweep()
+        with pytest.raises(RegistryUnavailable):
+            await node.renew()
+    assert await back(node)
+
+
 async def test_whoever_waits_in_line_is_told_as_well(
     own_valkey: Valkey, own_store: RedisStore
 ) -> None:
