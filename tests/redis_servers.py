@@ -58,6 +58,9 @@ class RedisProcess:
     arguments: Sequence[str] = ()
     binary: str | Path = field(default_factory=get_binary_path)
     client_options: dict[str, Any] = field(default_factory=dict)
+    keeps: bool = False
+    """Whether it has its data again when it is started again, however it ended."""
+
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,7 +86,8 @@ class RedisProcess:
         command = [str(self.binary), *self.arguments, "--port", str(self.port), "--bind", HOST]
         log = ["--dir", str(self.folder), "--logfile", str(self.folder / "log")]
         if "--sentinel" not in self.arguments:
-            log += ["--save", "", "--appendonly", "no"]
+            log += ["--save", "", "--appendonly", "yes" if self.keeps else "no"]
+            log += ["--appendfsync", "always"]
         self._process = subprocess.Popen([*command, *log], stdout=subprocess.DEVNULL)
         until(lambda: bool(self.client().ping()), f"a server on port {self.port}")
 
@@ -204,7 +208,7 @@ def cluster_site(folder: Path, *, replicas: bool = False) -> Iterator[ClusterSit
         for primary, replica in zip(site.primaries, site.replicas, strict=False):
             replica.run("CLUSTER", "REPLICATE", primary.run("CLUSTER", "MYID"))
         for replica in site.replicas:
-            until(lambda r=replica: _is_in_step(r), "replicas in step")  # type: ignore[misc]
+            until(lambda r=replica: is_in_step(r), "replicas in step")  # type: ignore[misc]
         yield site
 
 
@@ -213,5 +217,6 @@ def _is_whole(process: RedisProcess, nodes: int) -> bool:
     return f"cluster_known_nodes:{nodes}" in lines and "cluster_state:ok" in lines
 
 
-def _is_in_step(replica: RedisProcess) -> bool:
+def is_in_step(replica: RedisProcess) -> bool:
+    """Whether it has all that its primary had when they met."""
     return bool(replica.client().info("replication").get("master_link_status") == "up")

@@ -17,6 +17,8 @@ from tests.conformance.peer import OPTIONS
 from tests.live import Server
 from tests.simulator.view import Shown, View
 
+CUT = 1006
+
 APP = "right"
 """Has everything on."""
 
@@ -29,10 +31,12 @@ class Client:
         name: str,
         user_id: str,
         some_server: Callable[[], Server | None],
+        deaths: Callable[[Server], int],
         sign: Callable[[str, str, str | None], str],
         fault: Callable[[str], object],
     ) -> None:
-        """``sign`` takes a socket id, a channel and its data."""
+        """``deaths``: how often a server was killed; ``sign`` takes a socket id, a channel and its
+        data."""
         self.name = name
         self.user_id = user_id
         self.wanted: dict[str, None] = {}
@@ -44,6 +48,7 @@ class Client:
         self._view = View(name, user_id, fault)
         self._fault = fault
         self._some_server = some_server
+        self._deaths = deaths
         self._sign = sign
         self._socket: ClientConnection | None = None
         self._whispered = 0
@@ -95,6 +100,7 @@ class Client:
     async def _stay(self, server: Server) -> None:
         url = f"ws://127.0.0.1:{server.port}/app/{APP}-key?protocol=7"
         options = {**OPTIONS, "open_timeout": 5, "close_timeout": 2}
+        deaths = self._deaths(server)
         async with connect(url, **options) as socket:
             self._socket, self.server = socket, server
             try:
@@ -106,10 +112,12 @@ class Client:
                 self._socket = self.server = self.socket_id = None
                 self.shown.clear()
             await socket.wait_closed()
-            self._note(socket.close_code)
+            self._note(socket.close_code, was_killed=self._deaths(server) > deaths)
 
-    def _note(self, code: int | None) -> None:
+    def _note(self, code: int | None, *, was_killed: bool) -> None:
         self.codes.append(code)
+        if code in (None, CUT) and not was_killed:
+            self._fault(f"{self.name} was left without a close by a server that lives")
         if code is not None and 4000 <= code < 4100:
             self._fault(f"{self.name} was sent away with {code}")
 

@@ -6,14 +6,15 @@ import asyncio
 import os
 import random
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import live
-from tests.conftest import Valkey, running_valkey
 from tests.live import Server
+from tests.redis_servers import HOST, RedisProcess, free_ports, is_in_step, until
 from tests.tcp_proxy import TcpProxy
 
 LEASE = 3.0
@@ -32,6 +33,9 @@ class Site:
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One thing befalls it at a time."""
 
+    deaths: int = 0
+    """How often it was killed, and said goodbye to nobody."""
+
     files: int = 0
     memory: int = 0
     """Bytes; as ``files``, of when it had just started."""
@@ -41,12 +45,21 @@ class Site:
         self.server.send_signal(number)
 
     def measure(self) -> tuple[int, int]:
-        """Return how many files it has open, and its memory in bytes."""
+        """Return how many files it has open beside its connections to Valkey, and its memory in
+        bytes."""
         assert self.server.process is not None
         place = Path(f"/proc/{self.server.process.pid}")
-        files = len(list((place / "fd").iterdir()))
+        held = set(self._connections(place))
+        files = sum(os.readlink(file) not in held for file in _files(place))
         pages = int((place / "statm").read_text().split()[1])
         return files, pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _connections(self, place: Path) -> Iterator[str]:
+        there = f":{self.proxy.port:04X}"
+        for row in (place / "net/tcp").read_text().splitlines()[1:]:
+            _, _, remote, *_, inode = row.split()[:10]
+            if remote.endswith(there):
+                yield f"socket:[{inode}]"
 
     async def start(self) -> None:
         """Let it run, and take sockets."""
@@ -64,10 +77,12 @@ class Cluster:
         self._story = tell
         self._stack = stack
         self._valkey = self._start_valkey()
+        self._changing = asyncio.Lock()
+        """One thing befalls Valkey at a time."""
 
     def add(self) -> None:
         """Start one more server."""
-        proxy = self._stack.enter_context(TcpProxy(self._valkey.path))
+        proxy = self._stack.enter_context(TcpProxy(self._valkey.address))
         env = {
             "REDIS_URL": f"redis://127.0.0.1:{proxy.port}",
             "BROADCAST_BACKPLANE": "redis",
@@ -79,6 +94,10 @@ class Cluster:
         site.files, site.memory = site.measure()
         self.sites.append(site)
 
+    def deaths(self, server: Server) -> int:
+        """Return how often ``server`` was killed."""
+        return next(site.deaths for site in self.sites if site.server is server)
+
     def some_server(self) -> Server | None:
         """Return one that a balancer would send sockets to."""
         up = [site.server for site in self.sites if site.is_up]
@@ -89,7 +108,10 @@ class Cluster:
         """Let something happen, and have it over when this returns."""
         site = self._rng.choice(self.sites)
         deed = self._rng.choice(
-            (self._kill, self._stall, self._restart, self._drop, self._pause, self._cut, self._fail)
+            (
+                *(self._kill, self._stall, self._restart, self._drop, self._pause, self._cut),
+                *(self._lose, self._crash, self._fail_over),
+            )
         )
         seconds = self._rng.uniform(0.5, 2.5 * LEASE)
         async with site.busy:
@@ -98,6 +120,7 @@ class Cluster:
 
     async def _kill(self, site: Site, seconds: float) -> None:
         site.is_up = False
+        site.deaths += 1
         await asyncio.to_thread(site.server.stop, signal.SIGKILL)
         await asyncio.sleep(seconds / 2)
         await site.start()
@@ -129,15 +152,43 @@ class Cluster:
         await asyncio.sleep(seconds)
         site.proxy.heal()
 
-    async def _fail(self, site: Site, seconds: float) -> None:
+    async def _lose(self, site: Site, seconds: float) -> None:
         """Give everybody another Valkey that knows nothing."""
-        self._valkey = await asyncio.to_thread(self._start_valkey)
-        for other in self.sites:
-            other.proxy.target = self._valkey.path
-            other.proxy.cut()
+        async with self._changing:
+            self._move(await asyncio.to_thread(self._start_valkey))
 
-    def _start_valkey(self) -> Valkey:
-        return self._stack.enter_context(contextmanager(running_valkey)())
+    async def _crash(self, site: Site, seconds: float) -> None:
+        """Kill Valkey, and start it again with all that it had said it knew."""
+        async with self._changing:
+            self._valkey.kill()
+            await asyncio.sleep(seconds / 2)
+            await asyncio.to_thread(self._valkey.start)
+
+    async def _fail_over(self, site: Site, seconds: float) -> None:
+        """Kill Valkey, and promote a replica of it, as Sentinels do."""
+        async with self._changing:
+            old = self._valkey
+            replica = await asyncio.to_thread(self._start_valkey, f"{HOST} {old.port}")
+            await asyncio.to_thread(until, lambda: is_in_step(replica), "a replica in step")
+            old.kill()
+            await asyncio.sleep(seconds / 2)
+            await asyncio.to_thread(replica.run, "REPLICAOF", "NO", "ONE")
+            replica.arguments = ()  # nor is it one when it is started again
+            self._move(replica)
+
+    def _move(self, valkey: RedisProcess) -> None:
+        self._valkey = valkey
+        for site in self.sites:
+            site.proxy.target = valkey.address
+            site.proxy.cut()
+
+    def _start_valkey(self, primary: str | None = None) -> RedisProcess:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vk"))
+        replicating = [] if primary is None else ["--replicaof", primary]
+        valkey = RedisProcess(free_ports(1)[0], Path(folder), replicating, keeps=True)
+        self._stack.callback(valkey.kill)
+        valkey.start()
+        return valkey
 
     def _end(self, site: Site) -> None:
         process = site.server.process
@@ -145,6 +196,12 @@ class Cluster:
             site.signal(signal.SIGCONT)
             site.server.stop()
         site.server.log.unlink(missing_ok=True)
+
+
+def _files(place: Path) -> Iterator[Path]:
+    for file in (place / "fd").iterdir():
+        if file.is_symlink():  # still open
+            yield file
 
 
 @contextmanager

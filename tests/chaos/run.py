@@ -28,8 +28,11 @@ REST = 3
 GROWTH = 40_000_000
 """Bytes of memory that a server may keep of all that it went through."""
 
-FILES = 8
-"""Open files that it may: connections to Valkey that are kept for the next use."""
+LOOP = 3
+"""Files of the loop that a server has for its threads, from the first event on."""
+
+CONNECTIONS = 8
+"""To Valkey, that a server may keep for the next use."""
 
 
 @dataclass(slots=True)
@@ -115,6 +118,7 @@ class Chaos:
             f"client{self._names}",
             self._rng.choice(USERS),
             self._cluster.some_server,
+            self._cluster.deaths,
             _signature,
             self._fault,
         )
@@ -266,10 +270,11 @@ class Chaos:
 
     def _left_open(self) -> Iterator[str]:
         for site in self._cluster.sites:
-            files = site.measure()[0]
-            if files > site.files + FILES:
-                held = f"{site.proxy.open} connections to Valkey"
-                yield f"{site.server.port} has {files} files open, not {site.files}; {held}"
+            files, port = site.measure()[0], site.server.port
+            if files > site.files + LOOP:
+                yield f"{port} has {files} files open, not {site.files}"
+            if site.proxy.open > CONNECTIONS:
+                yield f"{port} keeps {site.proxy.open} connections to Valkey"
 
 
 def _wrongly_shown(
