@@ -19,12 +19,7 @@ from tests.conformance.peer import Peer, dial, join
 from tests.conformance.publishing import publish
 from tests.processes.conftest import Env
 from tests.processes.test_server_workers import children, crowd, start, until
-
-
-@pytest.fixture(scope="session")
-def one(live_database: Path) -> Env:
-    """The environment of a server by itself."""
-    return {"BROADCASTING_TEST_DATABASE": str(live_database)}
+from tests.server.command import SERVE
 
 
 @contextlib.contextmanager
@@ -165,3 +160,47 @@ async def test_all_of_a_deployment_are_restarted_at_one_word(several: Env):
         await until(lambda: "All workers were replaced" in parent.log.read_text())
         assert not before & children(parent)
         assert parent.log.read_text().count("Replacing 2 workers") == 1
+
+
+# -- a signal, and another one, before it serves -------------------------------------------------
+
+
+@contextlib.contextmanager
+def starting(env: Env, *options: str) -> Iterator[live.Server]:
+    """One whose application does not come up, as soon as it waits for that."""
+    stuck = env | {"LIVE_ASGI_APPLICATION": "tests.liveapp.never.application"}
+    server = live.Server("uvicorn", live.free_port(), stuck)
+    command = [*SERVE, "--port", str(server.port), *options]
+    server.process = live.spawn(command, stuck, server.log)
+    try:
+        live.wait_for_line(server.log, "Starting without end", server.process)
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+        server.log.unlink()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_one_that_does_not_come_up(one: Env, again: signal.Signals):
+    with starting(one) as server:
+        assert server.process is not None
+        terminate(server)
+        await asyncio.sleep(0.1)  # or the system makes one of two that are the same
+        assert server.process.poll() is None  # it may still come up, and end in good order
+        server.process.send_signal(again)
+        assert await end_of(server) == -again
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.full
+async def test_a_second_signal_ends_workers_that_do_not_come_up(several: Env):
+    with starting(several, "--workers", "2") as parent:
+        await until(lambda: parent.log.read_text().count("Starting without end") == 2)
+        workers = children(parent)
+        terminate(parent)
+        await asyncio.sleep(0.1)  # or the system makes one of the two
+        terminate(parent)
+        assert await end_of(parent) == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+        assert "Traceback" not in parent.log.read_text()
