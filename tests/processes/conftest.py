@@ -132,13 +132,3 @@ def sites(fragile_env: Env) -> Iterator[Callable[[str, bool], live.Server]]:
 def one(live_database: Path) -> Env:
     """The environment of a server by itself."""
     return {"BROADCASTING_TEST_DATABASE": str(live_database)}
-
-
-@pytest.fixture(scope="session")
-def several(one: Env, valkey: Valkey) -> Env:
-    """That of servers which reach each other."""
-    return one | {
-        "BROADCAST_BACKPLANE": "redis",
-        "REDIS_URL": valkey.url,
-        "BROADCAST_QUEUE": "sync",
-    }
