@@ -93,6 +93,10 @@ class TcpProxy:
         """End every open connection with a reset, on both sides."""
         self._run(self._cut())
 
+    def hang_up(self) -> None:
+        """End every open connection in good order, on both sides."""
+        self._run(self._hang_up())
+
     def __enter__(self) -> Self:
         self._thread.start()
         self._run(self._start())
@@ -144,6 +148,10 @@ class TcpProxy:
             # To linger for no time is to reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
+
+    async def _hang_up(self) -> None:
+        for writer in tuple(self._writers):
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

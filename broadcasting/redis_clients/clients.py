@@ -72,12 +72,15 @@ class RedisClients:
 
     def of_loop(self) -> AsyncRedis:
         """Return the client of the running loop; whose loop it is closes it with aclose()."""
-        return self._lent().client
+        client = self._lent().client
+        _drop_cut(client)
+        return client
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncIterator[AsyncRedis]:
         """The client of a loop that many share: aclose() waits for nobody, and cuts nobody off."""
         lent = self._lent()
+        _drop_cut(lent.client)
         lent.users += 1
         try:
             yield lent.client
@@ -131,6 +134,20 @@ async def close_client(client: Any) -> None:
     asked = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in getattr(asked, "sentinels", ()):
         await sentinel.aclose()
+
+
+def _drop_cut(client: Any) -> None:
+    """Let idle connections that were cut connect again.
+
+    redis-py looks whether the server has closed one, and not whether it was reset: what is said
+    next would be lost.
+    """
+    # A Cluster's client keeps them elsewhere, and looks for the nodes again.
+    pool = getattr(client, "connection_pool", None)
+    for connection in getattr(pool, "_available_connections", ()):
+        writer: asyncio.StreamWriter | None = connection._writer
+        if writer is not None and writer.is_closing():
+            connection._close()
 
 
 def _close_in_background(client: AsyncRedis) -> None:

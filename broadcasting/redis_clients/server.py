@@ -79,6 +79,9 @@ class RedisServer:
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             "retry": retry(NoBackoff(), 0),
+            # From redis-py 8 on, a client of the newer form uses a connection again without a look
+            # whether the server has closed it meanwhile: what is said first is lost.
+            "protocol": 2,
         }
         # Until redis-py 6 a Cluster's client counted its own tries.
         if self.cluster and int(redis.__version__.partition(".")[0]) < 6:

@@ -185,3 +185,21 @@ async def test_a_node_that_cannot_be_told_of_the_end_hears_on(
     await node.hears_all_once()
     assert "broken node" in caplog.text
     await node.close()
+
+
+@pytest.mark.parametrize("how", ["reset", "closed"])
+async def test_what_is_said_first_after_an_outage_is_heard(valkey: Valkey, how: str) -> None:
+    """The connection that was kept for it is not there any more."""
+    with TcpProxy(valkey.path) as proxy:
+        node = Node(valkey, proxy)
+        await node.subscription.join("app", "c")
+        await node.far.apublish(Envelope(app_id="app", channel="c", frame="before"))
+        assert (await node.inbox.next()).frame == "before"
+        if how == "reset":
+            proxy.cut()
+        else:
+            proxy.hang_up()
+        await node.until_mended()
+        await node.far.apublish(Envelope(app_id="app", channel="c", frame="after"))
+        assert (await node.inbox.next()).frame == "after"
+        await node.subscription.close()
