@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -113,6 +113,8 @@ class TestAsync:
             await Said(1).adispatch()
             await SaidOnce(2).adispatch()
             Said(3).dispatch()
+            # Of the thread that ends with the loop, and closes nothing.
+            await sync_to_async(connections.close_all)()
 
         asyncio.run(script())
         assert flush(5)
