@@ -21,6 +21,7 @@ from broadcasting.signals import broadcast_failed
 from tests.outbox.conftest import a_relay, all_due, relay, sent, waiting
 from tests.outbox.site import FlakyBroadcaster, Said, SaidElsewhere, SaidToTwo
 from tests.sending.kept import KeptQueue
+from tests.sending.test_after_commit import close_connections
 
 Use = Callable[..., None]
 
@@ -226,7 +227,12 @@ class TestThen:
 class TestLoop:
     def start(self) -> tuple[Relay, threading.Thread]:
         one = a_relay()
-        thread = threading.Thread(target=beside._run_and_close, args=(one,))
+
+        def work() -> None:
+            beside._run_and_close(one)
+            close_connections()
+
+        thread = threading.Thread(target=work)
         thread.start()
         return one, thread
 
