@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from broadcasting.models import OutboxEntry
@@ -225,14 +225,14 @@ class TestThen:
 
 
 class TestLoop:
+    @pytest.fixture(autouse=True)
+    def closing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those to a database in memory as well, which Django leaves open."""
+        monkeypatch.setattr(connections, "close_all", close_connections)
+
     def start(self) -> tuple[Relay, threading.Thread]:
         one = a_relay()
-
-        def work() -> None:
-            beside._run_and_close(one)
-            close_connections()
-
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=beside._run_and_close, args=(one,))
         thread.start()
         return one, thread
 
