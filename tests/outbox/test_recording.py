@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -22,7 +22,6 @@ from broadcasting.queues.outbox import rows
 from broadcasting.queues.outbox.body import Body
 from tests.outbox.conftest import relay, rolled_back, sent, waiting
 from tests.outbox.site import Said, SaidAtOnce, SaidElsewhere, SaidNow, SaidOnce
-from tests.sending.test_after_commit import close_connections
 from tests.testapp.events import OrderShipped
 from tests.testapp.models import Order
 
@@ -114,8 +113,6 @@ class TestAsync:
             await Said(1).adispatch()
             await SaidOnce(2).adispatch()
             Said(3).dispatch()
-            # Of the thread that ends with the loop, and closes nothing.
-            await sync_to_async(close_connections)()
 
         asyncio.run(script())
         assert flush(5)
