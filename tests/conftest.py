@@ -128,6 +128,9 @@ STDERR = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the standard error that is not captured, for last words."""
     config.stash[STDERR] = os.dup(2)
+    # A shell that starts us in the background has us ignore it, and so would every process that
+    # we start: what ends at Control-C would not end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
