@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -54,12 +55,19 @@ class Site:
         pages = int((place / "statm").read_text().split()[1])
         return files, pages * os.sysconf("SC_PAGE_SIZE")
 
+    def shown_files(self) -> str:
+        """Return what it has open, for people: TCP sockets as both addresses and the state."""
+        assert self.server.process is not None
+        place = Path(f"/proc/{self.server.process.pid}")
+        shown = {inode: f"{ours}-{theirs} {state}" for ours, theirs, state, inode in _tcp(place)}
+        found = Counter(os.readlink(file) for file in _files(place))
+        return ", ".join(f"{n} {shown.get(file, file)}" for file, n in sorted(found.items()))
+
     def _connections(self, place: Path) -> Iterator[str]:
         there = f":{self.proxy.port:04X}"
-        for row in (place / "net/tcp").read_text().splitlines()[1:]:
-            _, _, remote, *_, inode = row.split()[:10]
-            if remote.endswith(there):
-                yield f"socket:[{inode}]"
+        for _, theirs, _, inode in _tcp(place):
+            if theirs.endswith(there):
+                yield inode
 
     async def start(self) -> None:
         """Let it run, and take sockets."""
@@ -196,6 +204,12 @@ class Cluster:
             site.signal(signal.SIGCONT)
             site.server.stop()
         site.server.log.unlink(missing_ok=True)
+
+
+def _tcp(place: Path) -> Iterator[tuple[str, str, str, str]]:
+    for row in (place / "net/tcp").read_text().splitlines()[1:]:
+        _, ours, theirs, state, *_, inode = row.split()[:10]
+        yield ours, theirs, state, f"socket:[{inode}]"
 
 
 def _files(place: Path) -> Iterator[Path]:

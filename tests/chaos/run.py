@@ -272,7 +272,7 @@ class Chaos:
         for site in self._cluster.sites:
             files, port = site.measure()[0], site.server.port
             if files > site.files + LOOP:
-                yield f"{port} has {files} files open, not {site.files}"
+                yield f"{port} has {files} files open, not {site.files}: {site.shown_files()}"
             if site.proxy.open > CONNECTIONS:
                 yield f"{port} keeps {site.proxy.open} connections to Valkey"
 
