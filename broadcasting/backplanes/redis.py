@@ -147,20 +147,21 @@ class RedisBackplane(RemoteBackplane):
         if self.server.cluster:
             await self._shards.publish(topic, text)
             return
-        client = self._clients.of_loop()
-        heard = await client.publish(topic, text)
-        if heard == 0 and self.server.sentinels and await self._has_moved(client.connection_pool):
-            await client.publish(topic, text)
+        heard = await self._clients.run("PUBLISH", topic, text)
+        if heard == 0 and self.server.sentinels and await self._has_moved():
+            await self._clients.run("PUBLISH", topic, text)
 
-    async def _has_moved(self, pool: Any) -> bool:
+    async def _has_moved(self) -> bool:
         """See SentinelCommands: a master that was replaced may go on answering."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return False
         self._looked = now
-        before = pool.master_address
-        try:
-            # Closes the pool's idle connections if it has.
-            return bool(await pool.get_master_address() != before)
-        except UNREACHABLE:
-            return False
+        async with self._clients.lend() as client:
+            pool: Any = client.connection_pool
+            before = pool.master_address
+            try:
+                # Closes the pool's idle connections if it has.
+                return bool(await pool.get_master_address() != before)
+            except UNREACHABLE:
+                return False

@@ -66,14 +66,15 @@ class ShardPublisher:
 
     async def publish(self, topic: str, text: str) -> None:
         """Raises RedisError or OSError."""
-        client: Any = self._clients.of_loop()
-        if not client.nodes_manager.slots_cache:
-            await look_again(client)
-        try:
-            await self._say(client, topic, text)
-        except MovedError:  # it was not taken, so it is not said twice
-            await look_again(client)
-            await self._say(client, topic, text)
+        client: Any
+        async with self._clients.lend() as client:
+            if not client.nodes_manager.slots_cache:
+                await look_again(client)
+            try:
+                await self._say(client, topic, text)
+            except MovedError:  # it was not taken, so it is not said twice
+                await look_again(client)
+                await self._say(client, topic, text)
 
     def stop(self) -> None:
         """Look no more for what the running loop's client should know."""

@@ -1,8 +1,8 @@
 """Clients of Redis or Valkey, however it is run: one server, Sentinel, a Cluster, or your own way.
 
 ``server_of(OPTIONS, place)`` reads what is shared by every backend that keeps something there,
-and ``RedisClients(server)`` makes its clients: ``client`` for sync code in any thread,
-``of_loop()`` for the running loop. Of a Cluster these are redis-py's ``RedisCluster``, which
+and ``RedisClients(server)`` makes its clients: ``client`` for sync code in any thread, ``lend()``
+and ``run()`` for the running loop. Of a Cluster these are redis-py's ``RedisCluster``, which
 finds the shard of a command by its keys: those of a script belong into one slot, by a
 ``{hash tag}``. Knows nothing of what is said to the server.
 """
@@ -10,6 +10,7 @@ finds the shard of a command by its keys: those of a script belong into one slot
 from __future__ import annotations
 
 from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients, close_client
+from broadcasting.redis_clients.pipelines import Pipelines, Word, Words, pipelined
 from broadcasting.redis_clients.server import (
     SERVER_OPTIONS,
     URL_WANTED,
@@ -22,9 +23,13 @@ __all__ = [
     "SERVER_OPTIONS",
     "UNREACHABLE",
     "URL_WANTED",
+    "Pipelines",
     "RedisClients",
     "RedisServer",
+    "Word",
+    "Words",
     "close_client",
     "is_url",
+    "pipelined",
     "server_of",
 ]

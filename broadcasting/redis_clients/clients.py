@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
@@ -20,21 +19,58 @@ from redis.exceptions import RedisError
 from broadcasting.backplanes.background import background
 from broadcasting.conf import get_settings
 from broadcasting.forking import ForkSafeLock
+from broadcasting.redis_clients.pipelines import Pipelines, Word, Words, pipelined
 from broadcasting.redis_clients.server import RedisServer, server_of
 
 UNREACHABLE = (RedisError, OSError)
 """What a server that is away, or does not answer in time, makes its clients raise."""
 
 
-@dataclass(slots=True)
-class _Lent:
-    """A loop's client, how many are using it, and whether the last of them closes it."""
+CONNECTIONS = 8
+"""Of one loop, in use at a time. Whoever comes then waits: redis-py would raise an error, from
+the hundredth on, or from where ``max_connections`` says."""
 
-    client: AsyncRedis
-    users: int = 0
-    closing: bool = False
-    finalizer: Any = None
-    """What closes it when nobody else does."""
+
+class _Lent:
+    """A loop's client, and those who use it."""
+
+    def __init__(self, client: AsyncRedis, timeout: float) -> None:
+        self.pipelines = Pipelines(self._send, unsends=True)
+        self.finalizer: Any = None
+        """What closes it when nobody else does."""
+
+        self._client = client
+        self._timeout = timeout
+        self._turns = asyncio.Semaphore(_most(client))
+        self._users = 0
+        self._is_closing = False
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[AsyncRedis]:
+        """The client, for one of those that may have it at a time."""
+        self._users += 1
+        try:
+            async with self._turns:
+                _drop_cut(self._client)
+                yield self._client
+        finally:
+            self._users -= 1
+            await self._close_if_unused()
+
+    async def close(self) -> None:
+        """Let its connections go, or have the last of its users do it."""
+        self._is_closing = True
+        if self.finalizer is not None:
+            self.finalizer.detach()
+        await self._close_if_unused()
+
+    async def _close_if_unused(self) -> None:
+        if self._is_closing and not self._users:
+            await close_client(self._client)
+
+    async def _send(self, every: list[Words]) -> list[Any]:
+        async with self.turn() as client, asyncio.timeout(self._timeout):
+            return await pipelined(client, every)
 
 
 class RedisClients:
@@ -70,24 +106,20 @@ class RedisClients:
                     self._client = self.server.client(self._timeout)
         return self._client
 
-    def of_loop(self) -> AsyncRedis:
-        """Return the client of the running loop; whose loop it is closes it with aclose()."""
-        client = self._lent().client
-        _drop_cut(client)
-        return client
+    async def run(self, *words: Word) -> Any:
+        """Send a command from the running loop, behind those given before; return its answer.
 
-    @contextlib.asynccontextmanager
-    async def lend(self) -> AsyncIterator[AsyncRedis]:
-        """The client of a loop that many share: aclose() waits for nobody, and cuts nobody off."""
-        lent = self._lent()
-        _drop_cut(lent.client)
-        lent.users += 1
-        try:
-            yield lent.client
-        finally:
-            lent.users -= 1
-            if lent.closing and not lent.users:
-                await close_client(lent.client)
+        Whatever is given at once shares a connection. Raises one of UNREACHABLE. Not for a
+        Cluster, where each has a server of its own.
+        """
+        return await self._lent().pipelines.command(*words)
+
+    def lend(self) -> contextlib.AbstractAsyncContextManager[AsyncRedis]:
+        """The running loop's client, for one thing at a time that is asked of it.
+
+        No more than CONNECTIONS have it at once. aclose() waits for nobody, and cuts nobody off.
+        """
+        return self._lent().turn()
 
     def close(self) -> None:
         """Let the sync connections go; the next use opens new ones."""
@@ -97,13 +129,8 @@ class RedisClients:
     async def aclose(self) -> None:
         """Let the connections of the running loop go; the next use opens new ones."""
         lent = self._of_loops.pop(asyncio.get_running_loop(), None)
-        if lent is None:
-            return
-        lent.closing = True
-        if lent.finalizer is not None:
-            lent.finalizer.detach()
-        if not lent.users:
-            await close_client(lent.client)
+        if lent is not None:
+            await lent.close()
 
     async def aclose_in_background(self) -> None:
         """Let those of the background loop go, from any other loop."""
@@ -115,7 +142,7 @@ class RedisClients:
         lent = self._of_loops.get(loop)
         if lent is None:
             client = self.server.async_client(self._timeout)
-            lent = self._of_loops[loop] = _Lent(client)
+            lent = self._of_loops[loop] = _Lent(client, self._timeout)
             if background.owns(loop):
                 # It lives on when the settings, and with them these clients, are gone.
                 lent.finalizer = weakref.finalize(self, _close_in_background, client)
@@ -134,6 +161,14 @@ async def close_client(client: Any) -> None:
     asked = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     for sentinel in getattr(asked, "sentinels", ()):
         await sentinel.aclose()
+
+
+def _most(client: Any) -> int:
+    """Return how many connections of ``client`` may be in use at a time."""
+    pool = getattr(client, "connection_pool", None)
+    # A Cluster's client has as many of each node.
+    asked = pool.max_connections if pool else client.connection_kwargs["max_connections"]
+    return min(CONNECTIONS, int(asked))
 
 
 def _drop_cut(client: Any) -> None:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Never
 from broadcasting.backplanes.background import background
 from broadcasting.outage import Outage
 from broadcasting.protocol.protocol import Member
-from broadcasting.redis_clients import RedisClients
+from broadcasting.redis_clients import RedisClients, Word
 from broadcasting.registry.base import Joined, Left
-from broadcasting.registry.redis_calls import RedisCalls, Word
+from broadcasting.registry.redis_calls import RedisCalls
 from broadcasting.registry.redis_node import RedisNode
 from broadcasting.registry.redis_options import KNOWN_OPTIONS, read_options
 from broadcasting.registry.redis_reads import RedisReads

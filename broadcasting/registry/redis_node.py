@@ -15,9 +15,9 @@ from broadcasting.outage import Outage
 from broadcasting.protocol.errors import OverCapacity, PresenceFull
 from broadcasting.protocol.messages import write_json
 from broadcasting.protocol.protocol import Member
-from broadcasting.redis_clients import RedisClients
+from broadcasting.redis_clients import RedisClients, Word
 from broadcasting.registry.base import Departure, Enlisted, Joined, Left, Swept
-from broadcasting.registry.redis_calls import RedisCalls, Word
+from broadcasting.registry.redis_calls import RedisCalls
 from broadcasting.registry.redis_options import RedisOptions
 from broadcasting.registry.redis_reads import RedisReads, packed, unpacked
 

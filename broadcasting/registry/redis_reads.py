@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 from broadcasting.exceptions import RegistryUnavailable
 from broadcasting.protocol.roster import Roster
-from broadcasting.redis_clients import UNREACHABLE, RedisClients
+from broadcasting.redis_clients import UNREACHABLE, RedisClients, Word
 from broadcasting.registry.base import BaseRegistry, Cached, Occupancy
-from broadcasting.registry.redis_calls import Word
 
 CHANNELS_AT_ONCE = 500
 USERS_AT_ONCE = 500

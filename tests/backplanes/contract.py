@@ -138,6 +138,18 @@ class RemoteContract(BackplaneContract):
         assert await inbox.next() == ENVELOPE
         await node.close()
 
+    async def test_hundreds_may_publish_at_once(self):
+        """No matter how many connections a client may have."""
+        backplane, inbox = await self.make(), Inbox()
+        node = backplane.connect(inbox)
+        await node.join("app", "c")
+        frames = [str(number) for number in range(300)]
+        envelopes = [Envelope(app_id="app", channel="c", frame=frame) for frame in frames]
+        await asyncio.gather(*map(backplane.apublish, envelopes))
+        heard = [(await inbox.next()).frame for _ in frames]
+        assert sorted(heard) == sorted(frames)
+        await node.close()
+
 
 async def published(backplane: BaseBackplane, envelope: Envelope = ENVELOPE) -> None:
     """Publish as soon as the server takes it."""

@@ -126,7 +126,8 @@ async def test_clients_of_any_kind_are_lent_to_others(valkey: Valkey) -> None:
     """As to the registry: a script, in either colour."""
     clients = RedisClients(server_of({"url": valkey.url}, "here"), timeout=5)
     assert clients.client.eval("return KEYS[1]", 1, "a") == b"a"
-    assert await clients.of_loop().eval("return KEYS[1]", 1, "b") == b"b"
+    async with clients.lend() as client:
+        assert await client.eval("return KEYS[1]", 1, "b") == b"b"
     await clients.aclose()
     clients.close()
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from broadcasting.exceptions import LeaseLost, RegistryUnavailable
+from broadcasting.redis_clients.pipelines import AT_ONCE
 from broadcasting.registry import Cached, Left
 from broadcasting.registry.redis import RedisRegistry
-from broadcasting.registry.redis_calls import AT_ONCE
 from broadcasting.registry.redis_node import SWEPT_AT_ONCE, RedisNode
 from tests.conftest import Valkey, frozen
 from tests.floor.lease_contract import sweep_all

@@ -104,6 +104,15 @@ def test_what_is_for_one_user_does_not_become_public(broadcaster: RedisBroadcast
         broadcaster.broadcast(shipped("#server-to-user-7"))
 
 
+async def test_hundreds_may_leave_at_once(
+    broadcaster: RedisBroadcaster, heard: Next, configure: Any
+) -> None:
+    configure(PUBLISH_TIMEOUT=10)
+    names = [f"news.{number}" for number in range(300)]
+    await asyncio.gather(*(broadcaster.abroadcast(shipped(name)) for name in names))
+    assert sorted(heard()[0] for _ in names) == sorted(f"app_{name}" for name in names)
+
+
 async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     broadcaster.broadcast(shipped())
