@@ -145,8 +145,9 @@ class TcpProxy:
     async def _cut(self) -> None:
         for writer in tuple(self._writers):
             sock = writer.get_extra_info("socket")
-            # To linger for no time is to reset.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                # To linger for no time is to reset.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def _hang_up(self) -> None:
