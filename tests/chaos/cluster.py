@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import tempfile
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,40 +41,66 @@ class Site:
 
     files: int = 0
     memory: int = 0
-    """Bytes; as ``files``, of when it had just started."""
+    """Bytes; as ``files``, of when it was ready for the first time."""
 
     def signal(self, number: signal.Signals) -> None:
         """Signal it and all that it started."""
         self.server.send_signal(number)
 
+    def is_ready(self) -> bool:
+        """Whether it says so. Raises OSError where it says that it is not."""
+        with urllib.request.urlopen(f"{self.server.url}/ready") as answer:  # noqa: S310 - ours
+            return bool(answer.status == 200)
+
+    @property
+    def place(self) -> Path:
+        """Where the system tells of its process."""
+        assert self.server.process is not None
+        return Path(f"/proc/{self.server.process.pid}")
+
     def measure(self) -> tuple[int, int]:
         """Return how many files it has open beside its connections to Valkey, and its memory in
         bytes."""
-        assert self.server.process is not None
-        place = Path(f"/proc/{self.server.process.pid}")
-        held = set(self._connections(place))
-        files = sum(os.readlink(file) not in held for file in _files(place))
-        pages = int((place / "statm").read_text().split()[1])
+        files = len(self._files()) - self.connections()
+        pages = int((self.place / "statm").read_text().split()[1])
         return files, pages * os.sysconf("SC_PAGE_SIZE")
+
+    def connections(self) -> int:
+        """Return how many of its files are connections to Valkey, or some that ended unnoticed.
+
+        A pool finds out that one was reset when it is about to lend it again; until then it is
+        a socket of which no table of the system tells.
+        """
+        tcp = {inode: theirs for _, theirs, _, inode in self._tcp()}
+        local = {f"socket:[{row.split()[6]}]" for row in self._table("unix")}
+        there = f":{self.proxy.port:04X}"
+        sockets = [file for file in self._files() if file.startswith("socket:")]
+        return sum(tcp.get(one, there).endswith(there) and one not in local for one in sockets)
 
     def shown_files(self) -> str:
         """Return what it has open, for people: TCP sockets as both addresses and the state."""
-        assert self.server.process is not None
-        place = Path(f"/proc/{self.server.process.pid}")
-        shown = {inode: f"{ours}-{theirs} {state}" for ours, theirs, state, inode in _tcp(place)}
-        found = Counter(os.readlink(file) for file in _files(place))
+        shown = {inode: f"{ours}-{theirs} {state}" for ours, theirs, state, inode in self._tcp()}
+        found = Counter(self._files())
         return ", ".join(f"{n} {shown.get(file, file)}" for file, n in sorted(found.items()))
 
-    def _connections(self, place: Path) -> Iterator[str]:
-        there = f":{self.proxy.port:04X}"
-        for _, theirs, _, inode in _tcp(place):
-            if theirs.endswith(there):
-                yield inode
+    def _files(self) -> list[str]:
+        found: list[str] = []
+        for file in (self.place / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(file))
+        return found
+
+    def _tcp(self) -> Iterator[tuple[str, str, str, str]]:
+        for row in self._table("tcp"):
+            _, ours, theirs, state, *_, inode = row.split()[:10]
+            yield ours, theirs, state, f"socket:[{inode}]"
+
+    def _table(self, kind: str) -> list[str]:
+        return (self.place / "net" / kind).read_text().splitlines()[1:]
 
     async def start(self) -> None:
         """Let it run, and take sockets."""
         await asyncio.to_thread(self.server.start)
-        self.files, self.memory = self.measure()
         self.is_up = True
 
 
@@ -99,6 +127,7 @@ class Cluster:
         site = Site(Server("uvicorn", live.free_port(), env), proxy)
         self._stack.callback(self._end, site)
         site.server.start()
+        until(site.is_ready, "a server is ready")
         site.files, site.memory = site.measure()
         self.sites.append(site)
 
@@ -204,18 +233,6 @@ class Cluster:
             site.signal(signal.SIGCONT)
             site.server.stop()
         site.server.log.unlink(missing_ok=True)
-
-
-def _tcp(place: Path) -> Iterator[tuple[str, str, str, str]]:
-    for row in (place / "net/tcp").read_text().splitlines()[1:]:
-        _, ours, theirs, state, *_, inode = row.split()[:10]
-        yield ours, theirs, state, f"socket:[{inode}]"
-
-
-def _files(place: Path) -> Iterator[Path]:
-    for file in (place / "fd").iterdir():
-        if file.is_symlink():  # still open
-            yield file
 
 
 @contextmanager

@@ -273,8 +273,8 @@ class Chaos:
             files, port = site.measure()[0], site.server.port
             if files > site.files + LOOP:
                 yield f"{port} has {files} files open, not {site.files}: {site.shown_files()}"
-            if site.proxy.open > CONNECTIONS:
-                yield f"{port} keeps {site.proxy.open} connections to Valkey"
+            if site.connections() > CONNECTIONS:
+                yield f"{port} keeps {site.connections()} connections: {site.shown_files()}"
 
 
 def _wrongly_shown(
