@@ -111,5 +111,7 @@ if _url := os.environ.get("REDIS_URL"):
         }
 if _queue := os.environ.get("BROADCAST_QUEUE"):
     BROADCASTING["QUEUE"] = {"BACKEND": _queue}
+if _timeout := os.environ.get("BROADCAST_PUBLISH_TIMEOUT"):
+    BROADCASTING["PUBLISH_TIMEOUT"] = float(_timeout)
 if os.environ.get("BROADCAST_RESCUE"):
     BROADCASTING["RESCUE"] = True

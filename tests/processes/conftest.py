@@ -16,6 +16,7 @@ import pytest
 
 from tests import live
 from tests.conftest import Valkey, running_valkey
+from tests.processes.outages import TIMEOUT
 
 Env = dict[str, str]
 
@@ -99,7 +100,8 @@ def fragile() -> Iterator[Valkey]:
     scope="session", params=[pytest.param("channel_layer", marks=pytest.mark.full), "redis"]
 )
 def fragile_env(request: pytest.FixtureRequest, fragile: Valkey, live_database: Path) -> Env:
-    return environment(fragile, live_database, request.param)
+    timeout = str(TIMEOUT)
+    return environment(fragile, live_database, request.param, BROADCAST_PUBLISH_TIMEOUT=timeout)
 
 
 @pytest.fixture(scope="session")
