@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -19,7 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from broadcasting.backplanes.base import GapEnded, Receiver
 from broadcasting.backplanes.envelope import Envelope, encode
-from broadcasting.backplanes.redis_commands import LOOK_SECONDS, RedisCommands, commands_to
+from broadcasting.backplanes.redis_commands import RedisCommands, commands_to
+from broadcasting.backplanes.redis_master import MasterPublisher
 from broadcasting.backplanes.redis_routes import OneServer, Shards
 from broadcasting.backplanes.redis_shards import ShardPublisher
 from broadcasting.backplanes.redis_subscription import RedisSubscription
@@ -70,10 +70,10 @@ class RedisBackplane(RemoteBackplane):
         self._strangers: set[tuple[str, ...]] = set()
         self._clients = RedisClients(self.server)
         self._shards = ShardPublisher(self._clients, self.retry_delay)
+        self._masters = MasterPublisher(self._clients)
         self._commands: RedisCommands | None = None
         if not self.server.cluster:
             self._commands = commands_to(self.server, get_settings().publish_timeout)
-        self._looked = 0.0
         self._beginnings: dict[str, str] = {}
 
     @property
@@ -146,22 +146,7 @@ class RedisBackplane(RemoteBackplane):
     async def _publish(self, topic: str, text: str) -> None:
         if self.server.cluster:
             await self._shards.publish(topic, text)
-            return
-        heard = await self._clients.run("PUBLISH", topic, text)
-        if heard == 0 and self.server.sentinels and await self._has_moved():
+        elif self.server.sentinels:
+            await self._masters.publish(topic, text)
+        else:
             await self._clients.run("PUBLISH", topic, text)
-
-    async def _has_moved(self) -> bool:
-        """See SentinelCommands: a master that was replaced may go on answering."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return False
-        self._looked = now
-        async with self._clients.lend() as client:
-            pool: Any = client.connection_pool
-            before = pool.master_address
-            try:
-                # Closes the pool's idle connections if it has.
-                return bool(await pool.get_master_address() != before)
-            except UNREACHABLE:
-                return False

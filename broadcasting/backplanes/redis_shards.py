@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
 from broadcasting.outage import Outage
-from broadcasting.redis_clients import UNREACHABLE, RedisClients
+from broadcasting.redis_clients import UNREACHABLE, RedisClients, turns
 
 PARTS = 16
 """Of the slots, each of which may be down by itself. Who has them may change at any time; a shard
@@ -59,6 +59,8 @@ class ShardPublisher:
         self._outages = [Outage(name, probe_seconds=retry_delay) for name in names]
         self._looking: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
         self._looking = weakref.WeakKeyDictionary()
+        self._turns: weakref.WeakKeyDictionary[Any, dict[str, asyncio.Semaphore]]
+        self._turns = weakref.WeakKeyDictionary()
 
     def outage_of(self, topic: str) -> Outage:
         """Return what knows whether the slots around that of ``topic`` are down."""
@@ -86,7 +88,8 @@ class ShardPublisher:
         node = None
         try:
             node = node_of(client, topic)
-            await node.execute_command("SPUBLISH", topic, text)
+            async with self._turns_at(client, node):
+                await node.execute_command("SPUBLISH", topic, text)
         except MovedError:
             raise
         except BaseException:  # out of time as well
@@ -94,6 +97,13 @@ class ShardPublisher:
                 ask_last(client, node.name)
             self._look(client)
             raise
+
+    def _turns_at(self, client: Any, node: Any) -> asyncio.Semaphore:
+        """Return the turns of one node alone: those of a silent one are all taken."""
+        of_client = self._turns.setdefault(client, {})
+        if node.name not in of_client:
+            of_client[node.name] = turns(node)
+        return of_client[node.name]
 
     def _look(self, client: Any) -> None:
         """Look again beside what is published: who is asked may be silent, too."""

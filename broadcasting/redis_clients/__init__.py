@@ -9,7 +9,7 @@ finds the shard of a command by its keys: those of a script belong into one slot
 
 from __future__ import annotations
 
-from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients, close_client
+from broadcasting.redis_clients.clients import UNREACHABLE, RedisClients, close_client, turns
 from broadcasting.redis_clients.pipelines import Pipelines, Word, Words, pipelined
 from broadcasting.redis_clients.server import (
     SERVER_OPTIONS,
@@ -32,4 +32,5 @@ __all__ = [
     "is_url",
     "pipelined",
     "server_of",
+    "turns",
 ]

@@ -27,35 +27,41 @@ UNREACHABLE = (RedisError, OSError)
 
 
 CONNECTIONS = 8
-"""Of one loop, in use at a time. Whoever comes then waits: redis-py would raise an error, from
-the hundredth on, or from where ``max_connections`` says."""
+"""To one server from one loop, in use at a time. Whoever comes then waits: redis-py would raise
+an error, from the hundredth on, or from where ``max_connections`` says."""
+
+COMMANDS_AT_ONCE = 100
+"""In one pipeline: who is in doubt about an answer that did not come shall be few."""
 
 
 class _Lent:
     """A loop's client, and those who use it."""
 
     def __init__(self, client: AsyncRedis, timeout: float) -> None:
-        self.pipelines = Pipelines(self._send, unsends=True)
         self.finalizer: Any = None
         """What closes it when nobody else does."""
 
         self._client = client
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(_most(client))
+        self._pipelines = Pipelines(self._send, at_once=COMMANDS_AT_ONCE, each_by_itself=True)
+        self._turns = turns(client.connection_pool) if _has_pool(client) else None
         self._users = 0
         self._is_closing = False
+
+    async def run(self, *words: Word) -> Any:
+        async with self._in_use():
+            return await self._pipelines.command(*words)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[AsyncRedis]:
         """The client, for one of those that may have it at a time."""
-        self._users += 1
-        try:
-            async with self._turns:
-                _drop_cut(self._client)
+        async with self._in_use():
+            if self._turns is None:  # each server of a Cluster has its own
                 yield self._client
-        finally:
-            self._users -= 1
-            await self._close_if_unused()
+                return
+            async with self._turns:
+                _drop_lost(self._client.connection_pool)
+                yield self._client
 
     async def close(self) -> None:
         """Let its connections go, or have the last of its users do it."""
@@ -64,13 +70,23 @@ class _Lent:
             self.finalizer.detach()
         await self._close_if_unused()
 
+    @contextlib.asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            await self._close_if_unused()
+
     async def _close_if_unused(self) -> None:
         if self._is_closing and not self._users:
             await close_client(self._client)
 
     async def _send(self, every: list[Words]) -> list[Any]:
-        async with self.turn() as client, asyncio.timeout(self._timeout):
-            return await pipelined(client, every)
+        async with asyncio.timeout(self._timeout), self.turn() as client:
+            say: Any = client.execute_command
+            return [await say(*every[0])] if len(every) == 1 else await pipelined(client, every)
 
 
 class RedisClients:
@@ -112,12 +128,13 @@ class RedisClients:
         Whatever is given at once shares a connection. Raises one of UNREACHABLE. Not for a
         Cluster, where each has a server of its own.
         """
-        return await self._lent().pipelines.command(*words)
+        return await self._lent().run(*words)
 
     def lend(self) -> contextlib.AbstractAsyncContextManager[AsyncRedis]:
         """The running loop's client, for one thing at a time that is asked of it.
 
-        No more than CONNECTIONS have it at once. aclose() waits for nobody, and cuts nobody off.
+        No more than CONNECTIONS have it at once, unless it is a Cluster's: see turns(). aclose()
+        waits for nobody, and cuts nobody off.
         """
         return self._lent().turn()
 
@@ -163,25 +180,30 @@ async def close_client(client: Any) -> None:
         await sentinel.aclose()
 
 
-def _most(client: Any) -> int:
-    """Return how many connections of ``client`` may be in use at a time."""
-    pool = getattr(client, "connection_pool", None)
-    # A Cluster's client has as many of each node.
-    asked = pool.max_connections if pool else client.connection_kwargs["max_connections"]
-    return min(CONNECTIONS, int(asked))
+def _has_pool(client: Any) -> bool:
+    """Whether all of its connections lead to one server: those of a Cluster's client do not."""
+    return hasattr(client, "connection_pool")
 
 
-def _drop_cut(client: Any) -> None:
-    """Let idle connections that were cut connect again.
+def turns(holder: Any) -> asyncio.Semaphore:
+    """Return what those wait for who want a connection: of a pool, or of a node of a Cluster."""
+    return asyncio.Semaphore(min(CONNECTIONS, holder.max_connections))
+
+
+def _drop_lost(pool: Any) -> None:
+    """Let idle connections that were cut connect again, and those to a master that was replaced.
 
     redis-py looks whether the server has closed one, and not whether it was reset: what is said
-    next would be lost.
+    next would be lost. Those that are in use when it learns of another master it keeps, and one
+    that always is in use would stay with the former one for good.
     """
-    # A Cluster's client keeps them elsewhere, and looks for the nodes again.
-    pool = getattr(client, "connection_pool", None)
+    master = getattr(pool, "master_address", None)
     for connection in getattr(pool, "_available_connections", ()):
         writer: asyncio.StreamWriter | None = connection._writer
-        if writer is not None and writer.is_closing():
+        if writer is None:
+            continue
+        is_elsewhere = master is not None and (connection.host, connection.port) != master
+        if is_elsewhere or writer.is_closing():
             connection._close()
 
 

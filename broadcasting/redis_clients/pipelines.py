@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 AT_ONCE = 1000
-"""Commands in one pipeline; a server keeps all answers of one until they are read."""
+"""Commands in one pipeline, unless it is said how many; a server keeps all answers of one until
+they are read."""
 
 Word = bytes | str | int
 Words = tuple[Word, ...]
@@ -30,15 +29,22 @@ class Pipelines:
     """Made for one event loop."""
 
     def __init__(
-        self, send: Callable[[list[Words]], Awaitable[list[Any]]], *, unsends: bool = False
+        self,
+        send: Callable[[list[Words]], Awaitable[list[Any]]],
+        *,
+        at_once: int = AT_ONCE,
+        each_by_itself: bool = False,
     ) -> None:
         """``send`` returns an answer for each command, exceptions among them.
 
-        Raises it instead, everybody gets that exception, those who wait behind as well.
-        ``unsends``: what its caller has given up before it could leave does not leave.
+        Where it raises one instead, everybody gets that, those who wait behind as well, since
+        they would get no answer either. ``each_by_itself``: these are sent all the same, since
+        each caller waits as long as it likes; and what one has given up before it could leave
+        does not leave.
         """
         self._send = send
-        self._unsends = unsends
+        self._at_once = at_once
+        self._each_by_itself = each_by_itself
         self._waiting: list[_Call] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -47,7 +53,8 @@ class Pipelines:
         loop = asyncio.get_running_loop()
         call = _Call(words, loop.create_future())
         self._waiting.append(call)
-        if self._sending is None:
+        # One that was cancelled before it began has tidied nothing up.
+        if self._sending is None or self._sending.done():
             self._sending = loop.create_task(self._send_all())
         return call.answer
 
@@ -59,8 +66,9 @@ class Pipelines:
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                calls, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-                if self._unsends:
+                some = self._at_once
+                calls, self._waiting = self._waiting[:some], self._waiting[some:]
+                if self._each_by_itself:
                     calls = [call for call in calls if not call.answer.done()]
                 if calls:
                     await self._send_some(calls)
@@ -74,9 +82,9 @@ class Pipelines:
         try:
             answers = await self._send([call.words for call in calls])
         except Exception as error:  # clients raise what they like
-            # Nor would those who wait behind get an answer.
-            calls += self._waiting
-            self._waiting.clear()
+            if not self._each_by_itself:
+                calls += self._waiting
+                self._waiting.clear()
             for call in calls:
                 _settle(call.answer, error)
         except BaseException:
@@ -90,11 +98,6 @@ class Pipelines:
 
 async def pipelined(client: Any, every: list[Words]) -> list[Any]:
     """Send ``every`` command in one pipeline; return the answers, exceptions among them."""
-    if len(every) == 1:  # and none is needed
-        try:
-            return [await client.execute_command(*every[0])]
-        except ResponseError as error:
-            return [error]
     pipeline = client.pipeline(transaction=False)
     for words in every:
         pipeline.execute_command(*words)

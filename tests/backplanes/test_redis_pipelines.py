@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from broadcasting.redis_clients import RedisClients, server_of
-from broadcasting.redis_clients.pipelines import AT_ONCE
+from broadcasting.redis_clients.clients import COMMANDS_AT_ONCE
 from tests.conftest import Valkey, frozen
 
 
@@ -64,12 +64,50 @@ async def test_what_was_given_up_before_it_could_leave_does_not_leave(valkey: Va
     await clients.aclose()
 
 
-async def test_when_no_answer_comes_those_who_wait_behind_are_told_too(valkey: Valkey) -> None:
+async def test_where_no_answer_comes_everybody_is_told_and_the_next_have_theirs(
+    valkey: Valkey,
+) -> None:
     clients = RedisClients(server_of({"url": valkey.url}, "here"), timeout=0.2)
     await clients.run("PING")
     with frozen(valkey):
-        given = [clients.run("PING") for _ in range(AT_ONCE + 1)]
+        given = [clients.run("PING") for _ in range(COMMANDS_AT_ONCE + 1)]
         answers = await asyncio.gather(*given, return_exceptions=True)
     assert {type(answer) for answer in answers} == {TimeoutError}
     assert await clients.run("PING") is True
+    await clients.aclose()
+
+
+async def test_one_that_costs_the_connection_costs_no_more_than_those_beside_it(
+    own_valkey: Valkey,
+) -> None:
+    own_valkey.server.client().config_set("proto-max-bulk-len", 1_048_576)
+    clients = RedisClients(server_of({"url": own_valkey.url}, "here"), timeout=5)
+    too_long = clients.run("ECHO", "x" * 2_000_000)
+    given = [clients.run("ECHO", str(number)) for number in range(3 * COMMANDS_AT_ONCE)]
+    problem, *answers = await asyncio.gather(too_long, *given, return_exceptions=True)
+    assert isinstance(problem, RedisError)
+    behind = range(COMMANDS_AT_ONCE - 1, 3 * COMMANDS_AT_ONCE)
+    assert answers[behind.start :] == [str(number).encode() for number in behind]
+    await clients.aclose()
+
+
+async def test_closing_cuts_off_nothing_that_was_given(valkey: Valkey) -> None:
+    clients = RedisClients(server_of({"url": valkey.url}, "here"), timeout=5)
+    given = [asyncio.create_task(clients.run("PING")) for _ in range(2 * COMMANDS_AT_ONCE)]
+    await asyncio.sleep(0)
+    await clients.aclose()
+    assert await asyncio.gather(*given) == [True] * len(given)
+
+
+async def test_after_all_tasks_were_cancelled_commands_leave_again(valkey: Valkey) -> None:
+    """As at the end of a loop, in which somebody says goodbye."""
+    clients = RedisClients(server_of({"url": valkey.url}, "here"), timeout=5)
+    first = asyncio.create_task(clients.run("PING"))
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    async with asyncio.timeout(5):
+        assert await clients.run("PING") is True
     await clients.aclose()

@@ -21,6 +21,7 @@ from broadcasting.exceptions import BackplaneUnavailable
 from tests.backplanes.contract import ENVELOPE, GRACE, Inbox, RemoteContract, published
 from tests.conftest import Valkey
 from tests.redis_servers import (
+    HOST,
     SLOTS,
     ClusterSite,
     RedisProcess,
@@ -167,6 +168,31 @@ class TestCluster(SiteContract):
 
 
 @pytest.mark.full
+async def test_those_who_wait_for_a_silent_shard_hold_up_nobody_else(
+    tmp_path: Path, settings: Any
+):
+    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 2}
+    with cluster_site(tmp_path) as site:
+        backplane = RedisBackplane({**site.options, **QUICK})
+        shards: dict[int, list[Envelope]] = {}
+        for number in range(150):
+            envelope = Envelope(app_id="app", channel=f"c{number}", frame="x")
+            port = site.owner(backplane.topic("app", envelope.channel)).port
+            shards.setdefault(port, []).append(envelope)
+        (silent, *held_up), *others = shards.values()
+        await asyncio.gather(*(backplane.apublish(some[0]) for some in shards.values()))
+        process = site.owner(backplane.topic("app", silent.channel))
+        process.signal(signal.SIGSTOP)
+        try:
+            waiting = asyncio.gather(*map(backplane.apublish, held_up), return_exceptions=True)
+            await asyncio.gather(*map(backplane.apublish, [one for some in others for one in some]))
+            assert not waiting.done()
+            assert {type(problem) for problem in await waiting} == {BackplaneUnavailable}
+        finally:
+            process.signal(signal.SIGCONT)
+
+
+@pytest.mark.full
 async def test_a_shard_that_fails_over_is_heard_again_and_the_others_all_the_time(tmp_path: Path):
     with cluster_site(tmp_path, replicas=True) as site:
         backplane = RedisBackplane({**site.options, **QUICK})
@@ -215,6 +241,49 @@ async def test_after_a_failover_the_new_master_is_heard(tmp_path: Path, how: str
         await all_heard(backplane, inbox, 20)
         assert inbox.queue.empty()
         await node.close()
+
+
+@pytest.mark.full
+async def test_however_many_publish_they_leave_a_former_master_that_goes_on_answering(
+    tmp_path: Path, settings: Any
+):
+    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 5}
+    former, present, sentinel = (RedisProcess(port, tmp_path / str(port)) for port in free_ports(3))
+    sentinel.folder.mkdir()
+    conf = sentinel.folder / "sentinel.conf"
+    conf.write_text(f"sentinel monitor mymaster {HOST} {former.port} 1\n")
+    sentinel.arguments = [str(conf), "--sentinel"]
+    with running(former, present, sentinel):
+        backplane = RedisBackplane({"sentinels": [sentinel.address], "service": "mymaster"})
+        envelope = Envelope(app_id="app", channel="c", frame="x")
+        node = backplane.connect(Inbox())  # whose loop publishes without another one
+        with present.client().pubsub() as listener:
+            listener.subscribe(backplane.topic("app", "c"))
+            await asyncio.gather(*(backplane.apublish(envelope) for _ in range(20)))
+            heard = asyncio.Event()
+
+            async def keep_publishing() -> None:
+                while not heard.is_set():
+                    await backplane.apublish(envelope)
+
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                for _ in range(20):
+                    group.create_task(keep_publishing())
+                monitor = ("SENTINEL", "MONITOR", "mymaster", HOST, present.port, 1)
+                for words in (("SENTINEL", "REMOVE", "mymaster"), monitor):
+                    await asyncio.to_thread(sentinel.run, *words)
+                while await asyncio.to_thread(_published, present) < 500:
+                    await asyncio.sleep(0.05)  # another process's count
+                heard.set()
+            before = _published(former)
+            await asyncio.gather(*(backplane.apublish(envelope) for _ in range(200)))
+            assert _published(former) == before
+        await node.close()
+
+
+def _published(process: RedisProcess) -> int:
+    stats: Any = process.client().info("commandstats")
+    return int(stats.get("cmdstat_publish", {}).get("calls", 0))
 
 
 @pytest.mark.full
