@@ -168,9 +168,7 @@ class TestCluster(SiteContract):
 
 
 @pytest.mark.full
-async def test_those_who_wait_for_a_silent_shard_hold_up_nobody_else(
-    tmp_path: Path, settings: Any
-):
+async def test_those_who_wait_for_a_silent_shard_hold_up_nobody_else(tmp_path: Path, settings: Any):
     settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 2}
     with cluster_site(tmp_path) as site:
         backplane = RedisBackplane({**site.options, **QUICK})
