@@ -27,7 +27,8 @@ VENDOR = hatch_build.VENDOR
 def build(source: Path, target: str, folder: Path, **environment: str) -> Path:
     """Build ``target`` of the project in ``source`` and return the file."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
+        # Nothing but that file is left behind, nothing compiled either.
+        [sys.executable, "-B", "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
         cwd=source,
         env={**os.environ, "BROADCASTING_REQUIRE_ASSETS": "1", **environment},
         check=True,
