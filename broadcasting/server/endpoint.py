@@ -345,7 +345,9 @@ class Endpoint(asyncio.Protocol):
     def _hang_up(self) -> None:
         """End the connection once everything is written."""
         self._state = ENDED
-        self.transport.close()
+        # asyncio's transport under TLS falls apart when it is closed twice.
+        if not self.transport.is_closing():
+            self.transport.close()
         if self.transport.get_write_buffer_size():
             self._set_timer()
 

@@ -133,6 +133,34 @@ async def test_frames_wait_for_an_answer_that_is_not_read(
                 assert (await client.frame())[1][:5] == b"%05d" % number
 
 
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+async def test_a_socket_that_ends_may_be_told_so_again(
+    kind: str, certificate: tuple[Path, Path], encrypted: bool
+):
+    """It is closed already, and a peer that reads nothing keeps it, when the server ends."""
+    told = threading.Event()
+
+    async def ends(scope: Any, receive: Any, send: Any) -> None:
+        await accept(receive, send)
+        lane = scope["extensions"]["broadcasting.lane"]
+        sending: set[asyncio.Task[None]] = set()
+        while not lane.paused:
+            message = {"type": "websocket.send", "bytes": bytes(1_000_000)}
+            sending.add(asyncio.create_task(send(message)))
+            await asyncio.sleep(0)
+        lane.fail(1008, "")
+        for _ in range(3):
+            lane.shutdown()
+        told.set()
+        await asyncio.gather(*sending, return_exceptions=True)
+
+    with Site(kind, **(tls(certificate) if encrypted else {})).running() as site:
+        site.application = ends
+        async with plugged(site.port, trusting(certificate) if encrypted else None) as client:
+            await client.send(request())
+            assert await asyncio.to_thread(told.wait, live.PATIENCE)
+
+
 async def test_over_h11(kind: str):
     with Site(kind, http="h11").running() as site:
         async with opened(site.port, "/a?b") as client:
