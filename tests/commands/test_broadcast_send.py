@@ -46,8 +46,9 @@ def test_options_are_those_of_a_dispatch(run: Run) -> None:
     ],
 )
 def test_it_says_what_to_change(
-    run: Run, args: list[str], options: dict[str, Any], problem: str
+    run: Run, configure: Configure, args: list[str], options: dict[str, Any], problem: str
 ) -> None:
+    configure()  # so that nothing is left of a test that routed sockets
     with pytest.raises(CommandError, match=problem):
         run("broadcast_send", *args, **options)
 
