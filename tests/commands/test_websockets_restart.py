@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +15,7 @@ from broadcasting.asgi import get_application
 from broadcasting.backplanes import control
 from broadcasting.broadcasters.pusher.requests import Request, signed
 from broadcasting.server.node import Node, get_node
+from tests import live
 
 
 def refused(*options: str) -> str:
@@ -42,15 +39,7 @@ def test_a_server_that_is_not_there_is_named(url: str):
 def test_no_library_of_drivers_is_needed():
     program = "import sys; sys.modules['httpx2'] = None; import django; django.setup();"
     command = "from django.core.management import execute_from_command_line as run; run(sys.argv)"
-    done = subprocess.run(
-        [sys.executable, "-c", program + command, "websockets_restart", "--over=-1"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
-        cwd=Path(__file__).parents[2],
-    )
+    done = live.run({}, "-c", program + command, "websockets_restart", "--over=-1")
     assert "CommandError: --over is a number" in done.stderr
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 import threading
 from asyncio import CancelledError
 from functools import partial
-from pathlib import Path
 
 import pytest
 from django.db import OperationalError
 
 from broadcasting import serial as module
 from broadcasting.serial import Serial
+from tests import live
 
 logger = logging.getLogger("broadcasting.tests")
 
@@ -100,13 +97,6 @@ def test_a_process_that_ends_too_early_says_what_it_loses() -> None:
         "serial.finish_all.__defaults__ = (0.05,)\n"
         "for _ in range(3): publisher.submit(lambda: time.sleep(5))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
-        cwd=Path(__file__).parents[2],
-    )
+    done = live.run({}, "-c", code)
+    assert done.returncode == 0, done.stderr
     assert "3 events were not handed on" in done.stderr
