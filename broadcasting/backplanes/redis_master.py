@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 from broadcasting.backplanes.redis_commands import LOOK_SECONDS
+from broadcasting.conf import get_settings
 from broadcasting.redis_clients import UNREACHABLE, RedisClients
 
 
@@ -49,17 +50,23 @@ class _Master:
         """Whether there were more than ``moves``; the Sentinels are asked now and then.
 
         Those who wait for one answer share it, and so do those who were on their way to the
-        former one when it came.
+        former one when it came. Sentinels that say nothing cost nobody the publish.
         """
-        if self.moves == moves and (self._asking is None or self._asking.done()):
+        if self.moves == moves and self._asking is None:
             now = time.monotonic()
             if now - self._asked < LOOK_SECONDS:
                 return False
             self._asked = now
             self._asking = asyncio.create_task(self._ask(clients))
+            self._asking.add_done_callback(self._answered)
         if self.moves == moves and self._asking is not None:
-            await asyncio.shield(self._asking)
+            # Half of the time that there is: it was taken, and may have to be said again.
+            await asyncio.wait({self._asking}, timeout=get_settings().publish_timeout / 2)
         return self.moves != moves
+
+    def _answered(self, asking: asyncio.Task[None]) -> None:
+        # A task holds its loop, which may be of one publish only.
+        self._asking = None
 
     async def _ask(self, clients: RedisClients) -> None:
         async with clients.lend() as client:

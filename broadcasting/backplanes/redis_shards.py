@@ -108,9 +108,10 @@ class ShardPublisher:
     def _look(self, client: Any) -> None:
         """Look again beside what is published: who is asked may be silent, too."""
         loop = asyncio.get_running_loop()
-        task = self._looking.get(loop)
-        if task is None or task.done():
-            self._looking[loop] = loop.create_task(_look_quietly(client))
+        if loop not in self._looking:
+            task = self._looking[loop] = loop.create_task(_look_quietly(client))
+            # It holds its loop, which may be of one publish only.
+            task.add_done_callback(lambda _: self._looking.pop(loop, None))
 
 
 async def _look_quietly(client: Any) -> None:

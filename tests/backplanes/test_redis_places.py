@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ import pytest
 from redis import Redis
 from redis.crc import key_slot
 
+from broadcasting.backplanes import redis_master
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.redis import RedisBackplane
 from broadcasting.backplanes.redis_subscription import RedisSubscription
 from broadcasting.exceptions import BackplaneUnavailable
+from broadcasting.redis_clients import RedisClients, server_of
 from tests.backplanes.contract import ENVELOPE, GRACE, Inbox, RemoteContract, published
 from tests.conftest import Valkey
 from tests.redis_servers import (
@@ -277,6 +281,40 @@ async def test_however_many_publish_they_leave_a_former_master_that_goes_on_answ
             await asyncio.gather(*(backplane.apublish(envelope) for _ in range(200)))
             assert _published(former) == before
         await node.close()
+
+
+@pytest.mark.full
+async def test_sentinels_that_say_nothing_cost_nobody_a_publish(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 2}
+    monkeypatch.setattr(redis_master, "LOOK_SECONDS", 0)
+    with sentinel_site(tmp_path) as site:
+        backplane = RedisBackplane({**site.options, **QUICK})
+        envelope = Envelope(app_id="app", channel="nobody", frame="x")
+        await backplane.apublish(envelope)
+        for sentinel in site.sentinels:
+            sentinel.signal(signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                await asyncio.gather(*(backplane.apublish(envelope) for _ in range(3)))
+        finally:
+            for sentinel in site.sentinels:
+                sentinel.signal(signal.SIGCONT)
+
+
+@pytest.mark.full
+def test_a_loop_that_asked_the_sentinels_is_not_kept(tmp_path: Path):
+    with sentinel_site(tmp_path) as site:
+        clients = RedisClients(server_of(site.options, "here"), timeout=5)
+        publisher = redis_master.MasterPublisher(clients)
+        with asyncio.Runner() as runner:
+            loop = weakref.ref(runner.get_loop())
+            runner.run(publisher.publish("nobody", "x"))
+            runner.run(clients.aclose())
+        del runner
+        gc.collect()
+        assert loop() is None
 
 
 def _published(process: RedisProcess) -> int:
