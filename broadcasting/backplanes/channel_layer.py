@@ -29,6 +29,8 @@ logger = logging.getLogger("broadcasting.backplane")
 
 MESSAGE_TYPE = "broadcasting.envelope"
 
+CANCEL_AGAIN_SECONDS = 0.1
+
 
 def group_name(app_id: str, channel: str) -> str:
     """Return the layer group of one topic."""
@@ -109,17 +111,26 @@ class LayerSubscription(Subscription):
             await self._bounded(self._backplane.layer.group_discard(group, self._channel))
 
     async def close(self) -> None:
-        # On Python 3.11 a layer's receive() may swallow the cancellation: leave the loop anyway.
         self._closed = True
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end(tasks)
         if self._channel is not None:
             # Nobody hears them any more: best effort, and the layer forgets them in time.
             with contextlib.suppress(BackplaneUnavailable):
                 await self._bounded(self._leave_all(self._channel))
         self._groups.clear()
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        # A layer's client may swallow a cancellation that comes with its answer or its timeout,
+        # and then wait anew: it is told until it ends.
+        running, loop = set(tasks), asyncio.get_running_loop()
+        until = loop.time() + self._backplane.join_timeout
+        while running and loop.time() < until:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+        if running:
+            logger.warning("The channel layer does not end what it does for a node that leaves")
 
     async def _leave_all(self, channel: str) -> None:
         for group in tuple(self._groups):
@@ -196,7 +207,7 @@ class LayerSubscription(Subscription):
             self._on_gap()
 
     async def _renew(self, interval: float) -> None:
-        while True:
+        while not self._closed:
             await asyncio.sleep(interval)
             for group in tuple(self._groups):
                 try:

@@ -124,6 +124,40 @@ async def test_a_node_leaves_a_frozen_server_after_one_timeout_however_much_it_h
         await node.close()
 
 
+class SwallowingLayer(HangingLayer):
+    """A layer whose client takes a cancellation for the end of one wait, and waits anew."""
+
+    def __init__(self, swallows: int) -> None:
+        self.swallows = swallows
+
+    async def receive(self, channel: str) -> None:
+        for _ in range(self.swallows):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """At once."""
+
+
+@pytest.mark.parametrize(("swallows", "told"), [(1, False), (1000, True)])
+async def test_a_node_leaves_however_often_the_layer_swallows_that(swallows, told, caplog):
+    swallowing: Any = SwallowingLayer(swallows)
+    channel_layers.backends["default"] = swallowing
+    node = ChannelLayerBackplane({"join_timeout": 0.5}).connect(Inbox())
+    await node.join("app", "c")
+    reader = node._tasks[0]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await node.close()
+    assert reader.done() is not told
+    assert ("does not end" in caplog.text) is told
+    swallowing.swallows = 0
+    while not reader.done():
+        reader.cancel()
+        await asyncio.sleep(0)
+
+
 async def test_nothing_begins_to_read_for_a_node_that_left():
     hanging: Any = HangingLayer()
     channel_layers.backends["default"] = hanging

@@ -157,8 +157,12 @@ class TestCluster(SiteContract):
         source = self.site.owner(topic)
         target = next(p for p in self.site.primaries if p is not source)
         slot, new = source.run("CLUSTER", "KEYSLOT", topic), target.run("CLUSTER", "MYID")
-        # The new owner first: it refuses nothing from then on.
-        for process in (target, source, *self.site.primaries):
+        # As redis-cli does it: who imports a slot claims it with a new epoch, or else the gossip
+        # of the former owner may take it back. The new owner first: it refuses nothing from then.
+        target.run("CLUSTER", "SETSLOT", slot, "IMPORTING", source.run("CLUSTER", "MYID"))
+        source.run("CLUSTER", "SETSLOT", slot, "MIGRATING", new)
+        others = (p for p in self.site.primaries if p not in (source, target))
+        for process in (target, *others, source):
             await asyncio.to_thread(process.run, "CLUSTER", "SETSLOT", slot, "NODE", new)
         async with asyncio.timeout(10):
             await ended.wait()
