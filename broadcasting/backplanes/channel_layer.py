@@ -121,8 +121,8 @@ class LayerSubscription(Subscription):
         self._groups.clear()
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        # A layer's client may swallow a cancellation that comes with its answer or its timeout,
-        # and then wait anew: it is told until it ends.
+        # Where a layer sends through asyncio.wait_for(), as redis-py does, Python 3.11 swallows a
+        # cancellation that comes in that moment, and the layer waits on: it is told until it ends.
         running, loop = set(tasks), asyncio.get_running_loop()
         until = loop.time() + self._backplane.join_timeout
         while running and loop.time() < until:
