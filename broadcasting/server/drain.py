@@ -39,10 +39,15 @@ class Drain:
         await self._pause(self._node.settings.drain_delay)
 
     async def send_away(self) -> None:
-        """Take nobody in any more, and close every socket with 4200, one after the other."""
+        """Take nobody in any more, and close every socket with 4200, one after the other.
+
+        As many newcomers as there are sockets are told 4200, too, and further ones 4100: where
+        this is the only server they would return without a pause until it is gone.
+        """
         node = self._node
         node.leaving = node.draining = True
         leaving = list(node.connections.values())
+        node.redirects = max(node.redirects, len(leaving))
         random.shuffle(leaving)
         rate = _rate(len(leaving), node.settings.drain_rate, node.settings.drain_seconds)
         loop = asyncio.get_running_loop()

@@ -48,6 +48,9 @@ from broadcasting.server.users import Users
 
 logger = logging.getLogger("broadcasting.server")
 
+FEW_REDIRECTS = 10
+"""Newcomers that a draining node tells to connect elsewhere at once, however few sockets it had."""
+
 LEAVES_A_TURN = 200
 """Channels that a socket which ends leaves before the others have their turn."""
 
@@ -67,6 +70,9 @@ class Node:
 
         self.draining = False
         """Whether newcomers are told to go elsewhere."""
+
+        self.redirects = FEW_REDIRECTS
+        """How many of them are told to do so at once."""
 
         self.stopped = False
         self.backplane = get_backplane()
@@ -121,10 +127,15 @@ class Node:
         """Return how many sockets of an application are here."""
         return self._per_application.get(app_id, 0)
 
+    def _elsewhere(self) -> HandshakeRefused:
+        # Where no other server is, those who were sent away come back here at once, and again.
+        self.redirects -= 1
+        return Reconnect() if self.redirects >= 0 else TryAgain()
+
     def check_capacity(self, protocol: Protocol) -> None:
         """Raise if this node cannot take one more socket for the application."""
         if self.draining:
-            raise Reconnect
+            raise self._elsewhere()
         application = protocol.application
         held = self.holds(application.id)
         if application.capacity is not None and held >= application.capacity:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 
 import pytest
 from websockets.sync.server import ServerConnection
 
+from broadcasting.server.node import FEW_REDIRECTS
+from tests import live
 from tests.live import Server
 from tests.node.client import SUBSCRIBED, Client, back_end
 from tests.node.closing import standing_in
@@ -200,3 +204,29 @@ def test_a_closed_port_costs_an_attempt(own_server: Server, pages: Pages) -> Non
         page.wait("state", previous="connected")
         page.connected()
     expect_everything_back(ada, bob)
+
+
+@pytest.mark.full
+def test_clients_of_the_only_server_do_not_return_without_a_pause_while_it_drains(
+    live_database: Path, pages: Pages
+) -> None:
+    """4200 means at once: whoever went first would be back hundreds of times."""
+    env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
+    slowly = {"LIVE_DRAIN_RATE": "2", "LIVE_DRAIN_SECONDS": "20"}
+    with live.serving("uvicorn", env | slowly) as server:
+        everybody = [pages(server, f"user{number}") for number in range(4)]
+        for page in everybody:
+            page.connect()
+        server.stop()
+    refused = Counter(
+        event["error"]["error"]["data"]["code"]
+        for page in everybody
+        for event in page.node.events(page.name)
+        if event["event"] == "error" and event["error"]["type"] == "WebSocketError"
+        # Those whom nobody answers any more hear no code.
+        if "data" in event["error"]["error"]
+    )
+    # The close of each goodbye among them.
+    assert refused[4200] <= len(everybody) + FEW_REDIRECTS
+    assert refused[4100]
+    assert refused.keys() == {4200, 4100}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from broadcasting.conf import ServerSettings
+from broadcasting.protocol.errors import HandshakeRefused
 from broadcasting.server.connection import Connection
 from broadcasting.server.drain import Drain
 from broadcasting.server.frames import Frame
-from broadcasting.server.node import Node
+from broadcasting.server.node import FEW_REDIRECTS, Node
 from tests.server.fakes import FakeSocket, connection
 
 
@@ -56,6 +59,18 @@ async def test_whoever_is_here_still_hears_before_its_goodbye():
     await Drain(node).send_away()
     assert ["last" in text for text in socket.texts[-2:]] == [True, False]
     assert socket.close_code == 4200
+
+
+@pytest.mark.parametrize(("sockets", "at_once"), [(0, FEW_REDIRECTS), (30, 30)])
+async def test_newcomers_that_nobody_else_takes_in_return_with_a_pause(sockets: int, at_once: int):
+    node, _ = await crowded(sockets)
+    await Drain(node).send_away()
+    codes = []
+    for number in range(at_once + 5):
+        with pytest.raises(HandshakeRefused) as refused:
+            node.check_capacity(connection(FakeSocket(), f"2.{number}").protocol)
+        codes.append(refused.value.code)
+    assert codes == [4200] * at_once + [4100] * 5
 
 
 async def test_a_crowd_goes_faster_than_it_should_where_the_deadline_wants_it():
