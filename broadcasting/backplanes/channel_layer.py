@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -22,14 +22,13 @@ from django.core.exceptions import ImproperlyConfigured
 from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
 from broadcasting.backplanes.envelope import Envelope, UnreadableEnvelope, decode, encode
 from broadcasting.backplanes.remote import Carrier, RemoteBackplane
+from broadcasting.ending import end
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.forking import ForkSafeLock
 
 logger = logging.getLogger("broadcasting.backplane")
 
 MESSAGE_TYPE = "broadcasting.envelope"
-
-CANCEL_AGAIN_SECONDS = 0.1
 
 
 def group_name(app_id: str, channel: str) -> str:
@@ -92,7 +91,7 @@ class LayerSubscription(Subscription):
         self._channel: str | None = None
         self._groups: set[str] = set()
         self._opening = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     @property
@@ -101,8 +100,13 @@ class LayerSubscription(Subscription):
 
     async def join(self, app_id: str, channel: str) -> None:
         group = group_name(app_id, channel)
-        await self._bounded(self._join(group))
+        # From here on it is left when the node leaves.
         self._groups.add(group)
+        try:
+            await self._bounded(self._join(group))
+        except BaseException:
+            self._groups.discard(group)
+            raise
 
     async def leave(self, app_id: str, channel: str) -> None:
         group = group_name(app_id, channel)
@@ -112,25 +116,13 @@ class LayerSubscription(Subscription):
 
     async def close(self) -> None:
         self._closed = True
-        tasks, self._tasks = self._tasks, []
-        await self._end(tasks)
+        if await end(self._tasks, self._backplane.join_timeout):
+            logger.warning("The channel layer does not end what it does for a node that leaves")
         if self._channel is not None:
             # Nobody hears them any more: best effort, and the layer forgets them in time.
             with contextlib.suppress(BackplaneUnavailable):
                 await self._bounded(self._leave_all(self._channel))
         self._groups.clear()
-
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        # Where a layer sends through asyncio.wait_for(), as redis-py does, Python 3.11 swallows a
-        # cancellation that comes in that moment, and the layer waits on: it is told until it ends.
-        running, loop = set(tasks), asyncio.get_running_loop()
-        until = loop.time() + self._backplane.join_timeout
-        while running and loop.time() < until:
-            for task in running:
-                task.cancel()
-            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
-        if running:
-            logger.warning("The channel layer does not end what it does for a node that leaves")
 
     async def _leave_all(self, channel: str) -> None:
         for group in tuple(self._groups):
@@ -139,15 +131,29 @@ class LayerSubscription(Subscription):
     async def _join(self, group: str) -> None:
         layer = self._backplane.layer
         async with self._opening:
-            if self._closed:
-                raise BackplaneUnavailable("The node has left the channel layer")
+            self._check_open()
             if self._channel is None:
-                self._channel = await layer.new_channel("broadcasting.")
-                self._tasks.append(asyncio.create_task(self._read(self._channel)))
+                channel = await layer.new_channel("broadcasting.")
+                self._check_open()
+                self._channel = channel
+                self._spawn(self._read(channel))
                 # Layers that store groups forget them after a day; pub/sub ones never do.
                 if expiry := getattr(layer, "group_expiry", None):
-                    self._tasks.append(asyncio.create_task(self._renew(expiry / 2)))
+                    self._spawn(self._renew(expiry / 2))
         await layer.group_add(group, self._channel)
+        if self._closed:  # close() was there first
+            await layer.group_discard(group, self._channel)
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackplaneUnavailable("The node has left the channel layer")
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _bounded(self, call: Awaitable[Any]) -> None:
         try:
@@ -183,7 +189,7 @@ class LayerSubscription(Subscription):
         receiving = self._backplane.layer.receive(channel)
         if self._failed is None:
             return await receiving
-        task = asyncio.ensure_future(receiving)
+        task = self._spawn(receiving)
         try:
             # Nothing may come for hours: what does not fail for as long as this works again.
             if not (await asyncio.wait({task}, timeout=self._backplane.retry_delay))[0]:
@@ -204,13 +210,23 @@ class LayerSubscription(Subscription):
         self._failed = None
         logger.warning("The channel layer can be read again")
         if self._on_gap is not None:
-            self._on_gap()
+            try:
+                self._on_gap()
+            except Exception:  # the node must go on reading
+                logger.exception("A node could not be told of the end of a gap")
 
     async def _renew(self, interval: float) -> None:
-        while not self._closed:
+        while True:
             await asyncio.sleep(interval)
             for group in tuple(self._groups):
                 try:
-                    await self._bounded(self._backplane.layer.group_add(group, self._channel))
+                    await self._bounded(self._renew_one(group))
                 except BackplaneUnavailable as error:
                     logger.warning("Cannot renew a group: %s", error)
+
+    async def _renew_one(self, group: str) -> None:
+        layer = self._backplane.layer
+        if group in self._groups:
+            await layer.group_add(group, self._channel)
+            if group not in self._groups:  # it was left meanwhile
+                await layer.group_discard(group, self._channel)

@@ -19,6 +19,7 @@ from broadcasting.backplanes.base import GapEnded, Receiver, Subscription
 from broadcasting.backplanes.envelope import UnreadableEnvelope, decode
 from broadcasting.backplanes.redis_line import TOPICS_AT_ONCE, Line, Patience
 from broadcasting.backplanes.redis_routes import Routes
+from broadcasting.ending import end
 from broadcasting.exceptions import BackplaneUnavailable
 from broadcasting.redis_clients import UNREACHABLE
 
@@ -103,10 +104,8 @@ class RedisSubscription(Subscription):
 
     async def close(self) -> None:
         self._closed = True
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if await end(self._tasks, self._backplane.join_timeout):
+            logger.warning("%s: a node leaves, and cannot end what it does", self._backplane.place)
         self._topics.clear()
         self._lines.clear()
         with contextlib.suppress(*UNREACHABLE):

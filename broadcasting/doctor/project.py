@@ -19,6 +19,7 @@ from broadcasting.applications import default_application, get_applications
 from broadcasting.broadcasters import SILENT
 from broadcasting.conf import get_settings
 from broadcasting.doctor.report import Doubtful, Failed, Skipped, described
+from broadcasting.ending import end
 from broadcasting.server.limits import CURE, FEW, capacity, raise_file_limit
 from broadcasting.typing import AsgiApplication, Message
 
@@ -172,9 +173,8 @@ async def _takes_sockets(application: AsgiApplication) -> bool:
     first: list[asyncio.Future[Any]] = [serving, answer]
     await asyncio.wait(first, timeout=5, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait({serving}, timeout=1)
-    serving.cancel()
     # Each framework has its own way to say no; all that counts is who said yes.
-    await asyncio.gather(serving, return_exceptions=True)
+    await end({serving}, 1)
     return answer.done() and answer.result() == "websocket.accept"
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from broadcasting.backplanes.background import BackgroundLoop
 from broadcasting.conf import WebhookSettings, get_settings
+from broadcasting.ending import end
 from broadcasting.exceptions import PublishError
 from broadcasting.occurrences import WEBHOOK_NAMES, Occurrence
 from broadcasting.protocol.application import Application, Webhook
@@ -213,9 +214,7 @@ class Office:
         if lanes:
             await asyncio.wait(lanes, timeout=timeout)
         lost = self.waiting
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks, EXIT_SECONDS)
         await hang_up()
         if lost:
             logger.error("The process ends, and %s webhook events were not delivered", lost)
