@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 
 from broadcasting.backplanes import redis_master
@@ -110,6 +112,30 @@ class SiteContract(RemoteContract):
 
     async def make(self, **options: Any) -> RedisBackplane:
         return RedisBackplane({**self.site.options, "prefix": "contract", **QUICK, **options})
+
+    @pytest.mark.parametrize("number", range(1, 8))
+    async def test_a_node_may_leave_while_something_is_asked(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """redis-py swallows a cancellation that comes as a command was sent, on Python 3.11."""
+        backplane = await self.make(join_timeout=1)
+        node, sent = backplane.connect(Inbox()), 0
+        send, leaving = AbstractConnection._send_packed_command, list[asyncio.Task[None]]()
+
+        async def send_and_leave(connection: Any, command: Any) -> None:
+            nonlocal sent
+            await send(connection, command)
+            sent += 1
+            if sent == number:
+                leaving.append(asyncio.create_task(node.close()))
+
+        monkeypatch.setattr(AbstractConnection, "_send_packed_command", send_and_leave)
+        with contextlib.suppress(BackplaneUnavailable):
+            await node.join("app", "c")
+            await backplane.apublish(ENVELOPE)
+        async with asyncio.timeout(4):
+            await asyncio.gather(*leaving)
+            await node.close()
 
 
 @pytest.mark.full
