@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -69,11 +69,17 @@ class RedisBackplane(RemoteBackplane):
 
         self._strangers: set[tuple[str, ...]] = set()
         self._clients = RedisClients(self.server)
-        self._shards = ShardPublisher(self._clients, self.retry_delay)
-        self._masters = MasterPublisher(self._clients)
+        self._shards: ShardPublisher | None = None
         self._commands: RedisCommands | None = None
-        if not self.server.cluster:
+        self._say: Callable[[str, str], Awaitable[object]]
+        if self.server.cluster:
+            self._shards = ShardPublisher(self._clients, self.retry_delay)
+            self._say = self._shards.publish
+        else:
             self._commands = commands_to(self.server, get_settings().publish_timeout)
+            self._say = partial(self._clients.run, "PUBLISH")
+            if self.server.sentinels:
+                self._say = MasterPublisher(self._clients).publish
         self._beginnings: dict[str, str] = {}
 
     @property
@@ -126,7 +132,8 @@ class RedisBackplane(RemoteBackplane):
 
     async def release(self) -> None:
         """Close the client of the running loop, whose node is gone."""
-        self._shards.stop()
+        if self._shards is not None:
+            self._shards.stop()
         await self._clients.aclose()
 
     def _written(self, envelope: Envelope) -> str:
@@ -135,18 +142,10 @@ class RedisBackplane(RemoteBackplane):
         return encode(envelope)
 
     def _outage_of(self, envelope: Envelope) -> Outage:
-        if not self.server.cluster:
+        if self._shards is None:
             return self._outage
         return self._shards.outage_of(self.topic(envelope.app_id, envelope.channel))
 
     def _carrier(self, envelope: Envelope) -> Carrier:
         topic, text = self.topic(envelope.app_id, envelope.channel), self._written(envelope)
-        return partial(self._publish, topic, text)
-
-    async def _publish(self, topic: str, text: str) -> None:
-        if self.server.cluster:
-            await self._shards.publish(topic, text)
-        elif self.server.sentinels:
-            await self._masters.publish(topic, text)
-        else:
-            await self._clients.run("PUBLISH", topic, text)
+        return partial(self._say, topic, text)

@@ -110,8 +110,12 @@ class ShardPublisher:
         loop = asyncio.get_running_loop()
         if loop not in self._looking:
             task = self._looking[loop] = loop.create_task(_look_quietly(client))
-            # It holds its loop, which may be of one publish only.
-            task.add_done_callback(lambda _: self._looking.pop(loop, None))
+            task.add_done_callback(self._looked)
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        # It holds its loop, which may be of one publish only. Another may have taken its place.
+        if self._looking.get(loop := task.get_loop()) is task:
+            del self._looking[loop]
 
 
 async def _look_quietly(client: Any) -> None:

@@ -49,19 +49,26 @@ class _Lent:
         self._is_closing = False
 
     async def run(self, *words: Word) -> Any:
-        async with self._in_use():
+        self._users += 1
+        try:
             return await self._pipelines.command(*words)
+        finally:
+            await self._let_go()
+
+    @contextlib.asynccontextmanager
+    async def hold(self) -> AsyncIterator[AsyncRedis]:
+        """The client, which is not closed meanwhile."""
+        self._users += 1
+        try:
+            yield self._client
+        finally:
+            await self._let_go()
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[AsyncRedis]:
         """The client, for one of those that may have it at a time."""
-        async with self._in_use():
-            if self._turns is None:  # each server of a Cluster has its own
-                yield self._client
-                return
-            async with self._turns:
-                _drop_lost(self._client.connection_pool)
-                yield self._client
+        async with self.hold() as client, self._turn():
+            yield client
 
     async def close(self) -> None:
         """Let its connections go, or have the last of its users do it."""
@@ -71,22 +78,29 @@ class _Lent:
         await self._close_if_unused()
 
     @contextlib.asynccontextmanager
-    async def _in_use(self) -> AsyncIterator[None]:
-        self._users += 1
-        try:
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._turns is None:  # each server of a Cluster has its own
             yield
-        finally:
-            self._users -= 1
-            await self._close_if_unused()
+            return
+        async with self._turns:
+            _drop_lost(self._client.connection_pool)
+            yield
+
+    async def _let_go(self) -> None:
+        self._users -= 1
+        await self._close_if_unused()
 
     async def _close_if_unused(self) -> None:
         if self._is_closing and not self._users:
             await close_client(self._client)
 
     async def _send(self, every: list[Words]) -> list[Any]:
-        async with asyncio.timeout(self._timeout), self.turn() as client:
-            say: Any = client.execute_command
-            return [await say(*every[0])] if len(every) == 1 else await pipelined(client, every)
+        # Those who wait for the answers hold it.
+        async with asyncio.timeout(self._timeout), self._turn():
+            if len(every) > 1:
+                return await pipelined(self._client, every)
+            say: Any = self._client.execute_command
+            return [await say(*every[0])]
 
 
 class RedisClients:
@@ -137,6 +151,10 @@ class RedisClients:
         waits for nobody, and cuts nobody off.
         """
         return self._lent().turn()
+
+    def hold(self) -> contextlib.AbstractAsyncContextManager[AsyncRedis]:
+        """See lend(), for what asks nothing of the server itself, and so waits for no turn."""
+        return self._lent().hold()
 
     def close(self) -> None:
         """Let the sync connections go; the next use opens new ones."""

@@ -93,8 +93,10 @@ async def test_one_that_costs_the_connection_costs_no_more_than_those_beside_it(
 
 async def test_closing_cuts_off_nothing_that_was_given(valkey: Valkey) -> None:
     clients = RedisClients(server_of({"url": valkey.url}, "here"), timeout=5)
+    await clients.run("PING")  # it is connected
+    valkey.server.client().execute_command("CLIENT", "PAUSE", 100, "ALL")
     given = [asyncio.create_task(clients.run("PING")) for _ in range(2 * COMMANDS_AT_ONCE)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.02)  # the first are on their way
     await clients.aclose()
     assert await asyncio.gather(*given) == [True] * len(given)
 
