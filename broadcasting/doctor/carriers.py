@@ -163,15 +163,15 @@ def check_backplane(timeout: float) -> str:
     place = "CHANNEL_LAYERS" if layered else "OPTIONS of BROADCASTING['BACKPLANE']"
     try:
         asyncio.run(_round_trip(backplane, timeout))
-    except (BackplaneUnavailable, OSError) as error:
-        raise Failed(
-            f"{name!r} cannot be reached: {described(error)}",
-            f"Start Redis (or Valkey), or correct its address in {place}.",
-        ) from error
     except TimeoutError as error:
         raise Failed(
             f"{name!r} took an envelope and did not bring it back within {timeout:g} s",
             f"Publisher and subscriber may be on different servers: look at {place}.",
+        ) from error
+    except (BackplaneUnavailable, OSError) as error:
+        raise Failed(
+            f"{name!r} cannot be reached: {described(error)}",
+            f"Start Redis (or Valkey), or correct its address, user and password in {place}.",
         ) from error
     return f"{name!r} brought an envelope back"
 
@@ -189,11 +189,17 @@ async def _round_trip(backplane: BaseBackplane, timeout: float) -> None:
         if got.id == envelope.id and not arrived.done():
             arrived.set_result(None)
 
-    subscription = backplane.connect(receive)
+    subscription, has_joined = backplane.connect(receive), False
     try:
         async with asyncio.timeout(timeout):
             await subscription.join(envelope.app_id, envelope.channel)
+            has_joined = True
             await backplane.apublish(envelope)
             await arrived
+    except (BackplaneUnavailable, TimeoutError) as error:
+        # It goes on trying, and knows better than we do what is in its way.
+        if subscription.problem is None and has_joined:
+            raise
+        raise BackplaneUnavailable(subscription.problem or "no answer in time") from error
     finally:
         await subscription.close()

@@ -27,7 +27,7 @@ from pytest_django import Settings
 from broadcasting.doctor.report import Hop, Status
 from broadcasting.management.commands.broadcasting_doctor import verdict
 from tests import live
-from tests.conftest import Valkey
+from tests.conftest import Valkey, frozen
 from tests.doctor.conftest import Findings, findings_of
 
 Doctor = Callable[..., Findings]
@@ -356,6 +356,25 @@ def test_a_redis_that_is_down(doctor: Doctor) -> None:
     assert found.status("backplane") == "failed"
     assert "BACKPLANE" in found.cure("backplane")
     assert "hidden-password" not in found.text
+
+
+def test_a_password_that_redis_does_not_know(doctor: Doctor, valkey: Valkey) -> None:
+    options = {"url": valkey.url, "username": "nobody", "password": "hidden-password"}
+    with with_broadcasting(BACKPLANE={"BACKEND": "redis", "OPTIONS": options}):
+        found = doctor(url="http://127.0.0.1:1", timeout=2)
+    assert "invalid username-password pair" in found.detail("backplane")
+    assert "password" in found.cure("backplane")
+    assert "hidden-password" not in found.text
+
+
+@pytest.mark.parametrize("backend", ["redis", "channel_layer"])
+def test_a_redis_that_hangs(doctor: Doctor, own_valkey: Valkey, backend: str) -> None:
+    options = {"url": own_valkey.url} if backend == "redis" else {}
+    with crossing(own_valkey.url), frozen(own_valkey):
+        entry = {"BACKEND": backend, "OPTIONS": options}
+        with with_broadcasting(BACKPLANE=entry, REGISTRY={"BACKEND": "memory"}):
+            found = doctor(url="http://127.0.0.1:1", timeout=1)
+    assert "cannot be reached" in found.detail("backplane")
 
 
 def test_an_event_that_crosses(doctor: Doctor, valkey: Valkey, live_database: Path) -> None:
