@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from broadcasting.registry.redis_node import RedisNode
 from tests.conftest import Valkey
 from tests.floor.lease_contract import LeaseContract, SharedStore
 from tests.floor.registry_contract import RegistryContract
+
+REDIS_PAGE = Path(__file__).parents[2] / "docs" / "howto" / "redis.md"
 
 numbers = itertools.count()
 
@@ -94,6 +98,28 @@ class TestRedisRegistry(RegistryContract):
     @pytest.fixture
     def registry(self, store: RedisStore) -> RedisNode:
         return store.node()
+
+
+class TestUser(RegistryContract):
+    """One that may do no more than docs/howto/redis.md has an administrator allow."""
+
+    @pytest.fixture
+    async def registry(self, valkey: Valkey) -> AsyncIterator[RedisNode]:
+        line = re.search(r"^ACL SETUSER registry .*$", REDIS_PAGE.read_text(), re.MULTILINE)
+        assert line is not None
+        line_of_ours = line[0].replace("~{broadcasting-*", "~{test-*")
+        valkey.server.client().execute_command(line_of_ours)
+        store = RedisStore.on(valkey, username="registry", password="secret")
+        yield store.node()
+        await store.close()
+
+    async def test_it_is_kept_to_its_keys(self, valkey: Valkey, registry: RedisNode) -> None:
+        options = {"url": valkey.url, "username": "registry", "password": "secret"}
+        others = RedisRegistry({**options, "prefix": "others"}).enlist()
+        with pytest.raises(RegistryUnavailable, match="permission"):
+            await others.connect("app", "1.1")
+        with contextlib.suppress(RegistryUnavailable):
+            await others.resign()
 
 
 class TestLeases(LeaseContract):
