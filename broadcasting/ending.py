@@ -14,17 +14,22 @@ TIMES = 4
 """How often a task is cancelled. Not at once again: it may have things to tidy up."""
 
 
-async def end(tasks: Collection[asyncio.Task[Any]], patience: float) -> set[asyncio.Task[Any]]:
+async def end(tasks: Collection[asyncio.Future[Any]], patience: float) -> set[asyncio.Future[Any]]:
     """Cancel ``tasks`` and wait for them; return those that go on after ``patience`` seconds.
 
-    What they raise is of no interest any more.
+    Those that join the collection meanwhile are meant as well. What they raise is of no interest
+    any more.
     """
-    running = set(tasks)
     for _ in range(TIMES):
+        running = _running(tasks)
         if not running:
             break
         for task in running:
             task.cancel()
-        ended, running = await asyncio.wait(running, timeout=patience / TIMES)
+        ended, _ = await asyncio.wait(running, timeout=patience / TIMES)
         await asyncio.gather(*ended, return_exceptions=True)
-    return running
+    return _running(tasks)
+
+
+def _running(tasks: Collection[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
+    return {task for task in tasks if not task.done()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -91,7 +91,7 @@ class LayerSubscription(Subscription):
         self._channel: str | None = None
         self._groups: set[str] = set()
         self._opening = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     @property
@@ -149,8 +149,8 @@ class LayerSubscription(Subscription):
         if self._closed:
             raise BackplaneUnavailable("The node has left the channel layer")
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def _spawn(self, work: Awaitable[Any]) -> asyncio.Future[Any]:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -230,3 +230,5 @@ class LayerSubscription(Subscription):
             await layer.group_add(group, self._channel)
             if group not in self._groups:  # it was left meanwhile
                 await layer.group_discard(group, self._channel)
+                if group in self._groups:  # and joined again
+                    await layer.group_add(group, self._channel)

@@ -133,7 +133,7 @@ class RedisBackplane(RemoteBackplane):
     async def release(self) -> None:
         """Close the client of the running loop, whose node is gone."""
         if self._shards is not None:
-            self._shards.stop()
+            await self._shards.stop()
         await self._clients.aclose()
 
     def _written(self, envelope: Envelope) -> str:

@@ -79,4 +79,4 @@ class _Master:
             before = pool.master_address
             with contextlib.suppress(*UNREACHABLE):  # they may be away while the server is well
                 present = await pool.get_master_address()
-                self.moves += present != before
+                self.moves += before is not None and present != before

@@ -14,6 +14,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
+from broadcasting.conf import get_settings
+from broadcasting.ending import end
 from broadcasting.outage import Outage
 from broadcasting.redis_clients import UNREACHABLE, RedisClients, turns
 
@@ -78,11 +80,11 @@ class ShardPublisher:
                 await look_again(client)
                 await self._say(client, topic, text)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Look no more for what the running loop's client should know."""
         task = self._looking.pop(asyncio.get_running_loop(), None)
         if task is not None:
-            task.cancel()
+            await end({task}, get_settings().publish_timeout)
 
     async def _say(self, client: Any, topic: str, text: str) -> None:
         node = None
@@ -108,7 +110,8 @@ class ShardPublisher:
     def _look(self, client: Any) -> None:
         """Look again beside what is published: who is asked may be silent, too."""
         loop = asyncio.get_running_loop()
-        if loop not in self._looking:
+        # Of one that is given up, nobody would close what is opened.
+        if loop not in self._looking and self._clients.lends(client):
             task = self._looking[loop] = loop.create_task(_look_quietly(client))
             task.add_done_callback(self._looked)
 

@@ -198,7 +198,7 @@ async def _round_trip(backplane: BaseBackplane, timeout: float) -> None:
             await arrived
     except (BackplaneUnavailable, TimeoutError) as error:
         # It goes on trying, and knows better than we do what is in its way.
-        if subscription.problem is None and has_joined:
+        if subscription.problem is None and (has_joined or isinstance(error, BackplaneUnavailable)):
             raise
         raise BackplaneUnavailable(subscription.problem or "no answer in time") from error
     finally:

@@ -41,7 +41,7 @@ class _Lent:
         self.finalizer: Any = None
         """What closes it when nobody else does."""
 
-        self._client = client
+        self.client = client
         self._timeout = timeout
         self._pipelines = Pipelines(self._send, at_once=COMMANDS_AT_ONCE, each_by_itself=True)
         self._turns = turns(client.connection_pool) if _has_pool(client) else None
@@ -60,7 +60,7 @@ class _Lent:
         """The client, which is not closed meanwhile."""
         self._users += 1
         try:
-            yield self._client
+            yield self.client
         finally:
             await self._let_go()
 
@@ -83,7 +83,7 @@ class _Lent:
             yield
             return
         async with self._turns:
-            _drop_lost(self._client.connection_pool)
+            _drop_lost(self.client.connection_pool)
             yield
 
     async def _let_go(self) -> None:
@@ -92,15 +92,18 @@ class _Lent:
 
     async def _close_if_unused(self) -> None:
         if self._is_closing and not self._users:
-            await close_client(self._client)
+            await close_client(self.client)
 
     async def _send(self, every: list[Words]) -> list[Any]:
-        # Those who wait for the answers hold it.
-        async with asyncio.timeout(self._timeout), self._turn():
-            if len(every) > 1:
-                return await pipelined(self._client, every)
-            say: Any = self._client.execute_command
-            return [await say(*every[0])]
+        self._users += 1  # those who wait for the answers may give up
+        try:
+            async with asyncio.timeout(self._timeout), self._turn():
+                if len(every) > 1:
+                    return await pipelined(self.client, every)
+                say: Any = self.client.execute_command
+                return [await say(*every[0])]
+        finally:
+            await self._let_go()
 
 
 class RedisClients:
@@ -151,6 +154,11 @@ class RedisClients:
         waits for nobody, and cuts nobody off.
         """
         return self._lent().turn()
+
+    def lends(self, client: Any) -> bool:
+        """Whether ``client`` is what the running loop is lent now."""
+        lent = self._of_loops.get(asyncio.get_running_loop())
+        return lent is not None and lent.client is client
 
     def hold(self) -> contextlib.AbstractAsyncContextManager[AsyncRedis]:
         """See lend(), for what asks nothing of the server itself, and so waits for no turn."""

@@ -38,6 +38,9 @@ burst for one endpoint must not be in the way of the others' before."""
 EXIT_SECONDS: Final = 2.0
 """How long a process that exits without ASGI lifespan waits for what is under way."""
 
+ENDING_SECONDS: Final = 0.5
+"""And then for what is given up, beyond its timeout."""
+
 _NAMES = frozenset(WEBHOOK_NAMES)
 _LANE = "lane"
 
@@ -214,7 +217,7 @@ class Office:
         if lanes:
             await asyncio.wait(lanes, timeout=timeout)
         lost = self.waiting
-        await end(self._tasks, EXIT_SECONDS)
+        await end(self._tasks, ENDING_SECONDS)
         await hang_up()
         if lost:
             logger.error("The process ends, and %s webhook events were not delivered", lost)

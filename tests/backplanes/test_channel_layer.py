@@ -249,6 +249,36 @@ async def test_a_group_that_is_left_while_groups_are_renewed_stays_left():
     await node.close()
 
 
+async def test_a_group_that_is_joined_again_while_it_is_put_right_stays_joined(monkeypatch):
+    layer: Any = SlowLayer()
+    channel_layers.backends["default"] = layer
+    node = ChannelLayerBackplane({}).connect(Inbox())
+    layer.may_go_on.set()
+    await node.join("app", "a")
+    layer.may_go_on.clear()
+    layer.asked.clear()
+    discarding, may_discard = asyncio.Event(), asyncio.Event()
+    discard = layer.group_discard
+
+    async def discard_slowly(group: str, channel: str) -> None:
+        discarding.set()
+        await may_discard.wait()
+        await discard(group, channel)
+
+    async with asyncio.timeout(5):
+        await layer.asked.wait()  # it is renewed
+        await node.leave("app", "a")
+        monkeypatch.setattr(layer, "group_discard", discard_slowly)
+        layer.may_go_on.set()
+        await discarding.wait()  # it was left meanwhile, and renewed all the same
+        await node.join("app", "a")
+        may_discard.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert layer.groups == {group_name("app", "a")}
+    await node.close()
+
+
 @pytest.mark.usefixtures("core")
 async def test_a_node_may_leave_at_any_moment(caplog):
     """redis-py swallows a cancellation that comes while a command is sent, on Python 3.11.

@@ -136,6 +136,7 @@ class SiteContract(RemoteContract):
             await backplane.apublish(ENVELOPE)
         async with asyncio.timeout(4):
             await asyncio.gather(*leaving)
+            assert not (leaving and node._tasks)
             await node.close()
 
 
@@ -224,6 +225,30 @@ async def test_those_who_wait_for_a_silent_shard_hold_up_nobody_else(tmp_path: P
             # Each waited for its turn, and none for a connection beyond redis-py's hundred.
             out_of_time = ("no answer in time", "TimeoutError")
             assert all(problem.endswith(out_of_time) for problem in problems), problems[:5]
+        finally:
+            process.signal(signal.SIGCONT)
+
+
+@pytest.mark.full
+async def test_a_publish_that_fails_after_its_node_left_opens_nothing(
+    tmp_path: Path, settings: Any
+):
+    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 1}
+    with cluster_site(tmp_path) as site:
+        backplane = RedisBackplane({**site.options, **QUICK})
+        node = backplane.connect(Inbox())
+        await backplane.apublish(ENVELOPE)
+        shards = backplane._shards
+        assert shards is not None
+        process = site.owner(backplane.topic(ENVELOPE.app_id, ENVELOPE.channel))
+        process.signal(signal.SIGSTOP)
+        try:
+            failing = asyncio.create_task(backplane.apublish(ENVELOPE))
+            await asyncio.sleep(0.1)  # it is on its way
+            await node.close()
+            with pytest.raises(BackplaneUnavailable):
+                await failing
+            assert not shards._looking
         finally:
             process.signal(signal.SIGCONT)
 

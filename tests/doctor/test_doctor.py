@@ -345,6 +345,7 @@ def test_a_backplane_that_is_down(doctor: Doctor) -> None:
     with crossing(f"redis://user:hidden-password@127.0.0.1:{live.free_port()}"):
         found = doctor(url="http://127.0.0.1:1", timeout=2)
     assert found.status("backplane") == "failed"
+    assert "connect" in found.detail("backplane").lower()
     assert "CHANNEL_LAYERS" in found.cure("backplane")
     assert "hidden-password" not in found.text
 

@@ -219,8 +219,8 @@ def valkey(environment: dict[str, str]) -> Iterator[str]:
 
 def wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
     """Return once ``child`` listens on ``port``. Raises CommandError."""
-    end = time.monotonic() + GRACE
-    while time.monotonic() < end and child.poll() is None:
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and child.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
