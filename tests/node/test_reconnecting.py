@@ -210,7 +210,7 @@ def test_a_closed_port_costs_an_attempt(own_server: Server, pages: Pages) -> Non
 def test_clients_of_the_only_server_do_not_return_without_a_pause_while_it_drains(
     live_database: Path, pages: Pages
 ) -> None:
-    """4200 means at once: whoever went first would be back hundreds of times."""
+    """At once is what 4200 means: whoever went first would be back hundreds of times."""
     env = {"BROADCASTING_TEST_DATABASE": str(live_database)}
     slowly = {"LIVE_DRAIN_RATE": "2", "LIVE_DRAIN_SECONDS": "20"}
     with live.serving("uvicorn", env | slowly) as server:
