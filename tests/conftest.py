@@ -59,6 +59,15 @@ def frozen(valkey: Valkey) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+PUBLISH_LIMIT = 0.5
+
+
+@pytest.fixture
+def limited(settings: Any) -> None:
+    """Let a publish take ``PUBLISH_LIMIT`` seconds: elsewhere it may take as long as it takes."""
+    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": PUBLISH_LIMIT}
+
+
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
     """One server a session (and xdist worker); TCP is off, so there is no port to race for."""

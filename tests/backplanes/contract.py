@@ -15,6 +15,7 @@ from broadcasting.backplanes.base import BaseBackplane
 from broadcasting.backplanes.envelope import Envelope
 from broadcasting.backplanes.remote import RemoteBackplane
 from broadcasting.exceptions import BackplaneUnavailable
+from tests.conftest import PUBLISH_LIMIT
 
 GRACE = 0.5
 """Seconds that a busy machine may add to a timeout."""
@@ -138,10 +139,8 @@ class RemoteContract(BackplaneContract):
         assert await inbox.next() == ENVELOPE
         await node.close()
 
-    async def test_hundreds_may_publish_at_once(self, settings: Any):
+    async def test_hundreds_may_publish_at_once(self):
         """No matter how many connections a client may have."""
-        # They share the machine's time; how long one may take is another matter.
-        settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 10}
         backplane, inbox = await self.make(), Inbox()
         node = backplane.connect(inbox)
         await node.join("app", "c")
@@ -189,7 +188,7 @@ async def check_a_frozen_server(backplane: BaseBackplane, pid: int) -> None:
             started = time.monotonic()
             with pytest.raises(BackplaneUnavailable):
                 await publish(ENVELOPE)
-            assert time.monotonic() - started < 0.25 + GRACE
+            assert time.monotonic() - started < PUBLISH_LIMIT + GRACE
     finally:
         os.kill(pid, signal.SIGCONT)
     await published(backplane)
@@ -199,7 +198,7 @@ async def check_a_frozen_server(backplane: BaseBackplane, pid: int) -> None:
 
 def check_a_refused_server(backplane: BaseBackplane) -> str:
     """One bounded try, then nothing until the next probe; return what was said."""
-    for limit in (0.25 + GRACE, 0.05):
+    for limit in (PUBLISH_LIMIT + GRACE, PUBLISH_LIMIT / 2):
         started = time.monotonic()
         with pytest.raises(BackplaneUnavailable) as refused:
             backplane.publish(ENVELOPE)

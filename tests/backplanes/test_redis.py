@@ -121,12 +121,14 @@ def test_a_wrong_url_is_refused_with_its_place(url):
         RedisBackplane({"url": url})
 
 
+@pytest.mark.usefixtures("limited")
 def test_a_refused_server_costs_one_bounded_try_then_nothing_and_no_secret_is_told(tmp_path):
     url = f"unix://user:geheim@{tmp_path}/nobody"
     said = check_a_refused_server(RedisBackplane({"url": url, "retry_delay": 30}))
     assert "geheim" not in said
 
 
+@pytest.mark.usefixtures("limited")
 async def test_a_frozen_server_holds_a_publisher_for_the_timeout_and_delivery_resumes(
     own_valkey: Valkey,
 ):

@@ -132,12 +132,6 @@ async def test_clients_of_any_kind_are_lent_to_others(valkey: Valkey) -> None:
     clients.close()
 
 
-@pytest.fixture
-def patience(settings: Any) -> None:
-    """None of these is about time, and a busy machine has pauses."""
-    settings.BROADCASTING = {**settings.BROADCASTING, "PUBLISH_TIMEOUT": 5}
-
-
 def keys(new: str, *old: str) -> override_settings:
     return override_settings(SECRET_KEY=new, SECRET_KEY_FALLBACKS=list(old))
 
@@ -166,7 +160,6 @@ async def heard(by: RedisBackplane, *publishers: RedisBackplane) -> list[str]:
     return frames
 
 
-@pytest.mark.usefixtures("patience")
 async def test_sites_that_named_no_prefix_never_meet_and_are_told(
     valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,7 +173,6 @@ async def test_sites_that_named_no_prefix_never_meet_and_are_told(
     assert site_names()[0] not in caplog.text
 
 
-@pytest.mark.usefixtures("patience")
 async def test_a_key_that_is_rotated_splits_no_site(valkey: Valkey) -> None:
     with keys("old"):
         before = made(valkey)
@@ -193,7 +185,6 @@ async def test_a_key_that_is_rotated_splits_no_site(valkey: Valkey) -> None:
     assert await heard(after, during, before) == ["0", "0"]
 
 
-@pytest.mark.usefixtures("patience")
 async def test_a_version_that_told_no_site_is_heard_and_hears(valkey: Valkey) -> None:
     """As during a rolling upgrade: its prefix was this one, and its envelopes say nothing."""
     now, former = made(valkey), made(valkey, prefix="broadcasting")

@@ -323,8 +323,6 @@ def crossing(url: str) -> Any:
         BROADCASTING={
             **django_settings.BROADCASTING,
             "BACKPLANE": {"BACKEND": "channel_layer"},
-            # What is examined is whether it answers, not how busy this machine is.
-            "PUBLISH_TIMEOUT": 2,
         },
     )
 

@@ -23,12 +23,12 @@ from broadcasting.exceptions import BackplaneUnavailable, QueueUnavailable
 from broadcasting.queues import JobOptions, get_queue, register
 from broadcasting.queues.celery import CeleryQueue
 from broadcasting.tasks import run_job
-from tests.conftest import Valkey, frozen, running_valkey
+from tests.conftest import PUBLISH_LIMIT, Valkey, frozen, running_valkey
 from tests.testapp.events import OrderCancelled, Ticked
 from tests.testapp.models import Order
 
-TIMEOUT = 0.25
-SLACK = 0.2
+TIMEOUT = PUBLISH_LIMIT
+SLACK = 0.4  # seconds on a busy machine; a second try would take longer
 
 
 @contextmanager
@@ -141,6 +141,7 @@ class TestMessages:
         assert len(outbox) == 1
 
 
+@pytest.mark.usefixtures("limited")
 class TestOutage:
     def test_a_frozen_broker_costs_one_timeout_then_nothing(
         self, own_app: Celery, own_valkey: Valkey
@@ -148,7 +149,7 @@ class TestOutage:
         push(None)
         with frozen(own_valkey):
             assert TIMEOUT * 0.8 < push() < TIMEOUT + SLACK
-            assert push() < 0.05
+            assert push() < TIMEOUT / 2
         recover()
         assert push(None) < TIMEOUT
 
@@ -157,7 +158,7 @@ class TestOutage:
     ) -> None:
         with frozen(own_valkey):
             assert push() < TIMEOUT + SLACK
-            assert push() < 0.05
+            assert push() < TIMEOUT / 2
 
     def test_a_refusing_broker_fails_at_once_and_recovers(
         self, configure: Any, tmp_path: Any
@@ -165,7 +166,7 @@ class TestOutage:
         with celery_app(f"redis+socket://{tmp_path}/nobody"):
             configure(QUEUE={"BACKEND": "celery"})
             assert push() < TIMEOUT
-            assert push() < 0.05
+            assert push() < TIMEOUT / 2
 
     def test_a_request_raises_or_is_rescued_within_the_bound(
         self, own_app: Celery, own_valkey: Valkey, configure: Any, caplog: pytest.LogCaptureFixture
@@ -237,7 +238,7 @@ class TestOutage:
             held = [*threads.map(lambda _: push(), range(8))]
         # Those who waited for their turn did not ask the broker that had failed the others.
         assert len(asked) <= 4
-        assert max(held) < 0.5
+        assert max(held) < TIMEOUT + SLACK
 
     def test_a_connection_that_timed_out_is_not_used_again(
         self, own_app: Celery, own_valkey: Valkey

@@ -64,7 +64,7 @@ def pubsub(valkey: Valkey, configure: Any, receiver: Receiver) -> Iterator[redis
         "own": (f"{__name__}.OwnBroadcaster", {"sign": ">"}),
     }
     entries = {alias: {"BACKEND": name, "OPTIONS": more} for alias, (name, more) in given.items()}
-    configure(BROADCASTERS=entries, DEFAULT_BROADCASTER="own", PUBLISH_TIMEOUT=10)
+    configure(BROADCASTERS=entries, DEFAULT_BROADCASTER="own")
     OwnBroadcaster.sent.clear()
     with redis.Redis.from_url(valkey.url) as client, client.pubsub() as pubsub:
         pubsub.subscribe("orders")

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from broadcasting.broadcasters.redis import RedisBroadcaster
 from broadcasting.broadcasts import Broadcast
 from broadcasting.exceptions import BroadcasterUnavailable, EncryptionUnavailable, NotSupported
-from tests.conftest import Valkey
+from tests.conftest import PUBLISH_LIMIT, Valkey
 from tests.live import PATIENCE
 
 GRACE = 0.5
@@ -104,15 +104,13 @@ def test_what_is_for_one_user_does_not_become_public(broadcaster: RedisBroadcast
         broadcaster.broadcast(shipped("#server-to-user-7"))
 
 
-async def test_hundreds_may_leave_at_once(
-    broadcaster: RedisBroadcaster, heard: Next, configure: Any
-) -> None:
-    configure(PUBLISH_TIMEOUT=10)
+async def test_hundreds_may_leave_at_once(broadcaster: RedisBroadcaster, heard: Next) -> None:
     names = [f"news.{number}" for number in range(300)]
     await asyncio.gather(*(broadcaster.abroadcast(shipped(name)) for name in names))
     assert sorted(heard()[0] for _ in names) == sorted(f"app_{name}" for name in names)
 
 
+@pytest.mark.usefixtures("limited")
 async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     broadcaster.broadcast(shipped())
@@ -120,7 +118,7 @@ async def test_a_dead_server_costs_one_timeout(own_valkey: Valkey) -> None:
     pid = own_valkey.pid
     os.kill(pid, signal.SIGSTOP)
     try:
-        for limit in (0.25 + GRACE, 0.05):
+        for limit in (PUBLISH_LIMIT + GRACE, PUBLISH_LIMIT / 2):
             began = time.monotonic()
             with pytest.raises(BroadcasterUnavailable, match="Redis at"):
                 await broadcaster.abroadcast(shipped())
@@ -137,8 +135,7 @@ def test_a_url_is_wanted_and_never_shown() -> None:
     assert "geheim" not in str(refused.value)
 
 
-async def test_closing_lets_the_next_send_open_again(own_valkey: Valkey, configure: Any) -> None:
-    configure(PUBLISH_TIMEOUT=10)
+async def test_closing_lets_the_next_send_open_again(own_valkey: Valkey) -> None:
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     await broadcaster.aclose()  # nothing was opened yet
     admin = redis.Redis.from_url(own_valkey.url)
@@ -162,9 +159,8 @@ def until_alone(admin: redis.Redis) -> None:
         time.sleep(0.01)
 
 
-async def test_closing_cuts_off_nobody(own_valkey: Valkey, configure: Any) -> None:
+async def test_closing_cuts_off_nobody(own_valkey: Valkey) -> None:
     """The loop behind it serves every thread."""
-    configure(PUBLISH_TIMEOUT=10)
     broadcaster = RedisBroadcaster({"url": own_valkey.url})
     for _ in range(20):
         sending = [asyncio.create_task(broadcaster.abroadcast(shipped())) for _ in range(5)]
