@@ -1,7 +1,7 @@
 """How fast one connection may send: what comes too soon waits, and nothing is lost.
 
-Pure: it is told the time, and says how long to wait. Two numbers a connection, no bucket: when
-the last message would have come if they came evenly.
+Pure: it is told the time, and says how long to wait. No bucket, but a number: when the last
+message would have come if they came evenly.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ SHORTEST = 0.001
 PATIENCE = 10.0
 """Seconds for which a connection may send too much without a break."""
 
+BREAK = 1.0
+"""Seconds' worth of messages that a connection must have left over for a break: a server that is
+late takes the next message late, and that is no doing of the peer's."""
+
 
 class Pace:
     """The messages of one connection, and its subscriptions, which are counted apart.
@@ -28,12 +32,11 @@ class Pace:
     one go to as many channels as it may be in.
     """
 
-    __slots__ = ("_held_since", "_message_due", "_subscription_due")
+    __slots__ = ("_messages", "_subscriptions")
 
     def __init__(self) -> None:
-        self._message_due = 0.0
-        self._subscription_due = 0.0
-        self._held_since: float | None = None
+        self._messages = _Flow()
+        self._subscriptions = _Flow()
 
     def wait(self, application: Application, *, subscribes: bool, now: float) -> float:
         """Count one message; return the seconds until the next one may be taken.
@@ -43,23 +46,37 @@ class Pace:
         if subscribes:
             limit = application.max_subscriptions_per_second
             burst = application.max_channels_per_connection or CHANNELS
-            due = self._subscription_due = _next(self._subscription_due, limit, now)
-        else:
-            limit = application.max_messages_per_second
-            burst = (limit or 0) * BURST_SECONDS
-            due = self._message_due = _next(self._message_due, limit, now)
-        seconds = 0.0 if limit is None else max(0.0, due - (burst - 1) / limit - now)
-        if seconds < SHORTEST:
-            self._held_since = None
-            return 0.0
-        if self._held_since is None:
-            self._held_since = now
-        return seconds
+            return self._subscriptions.wait(limit, burst, now)
+        limit = application.max_messages_per_second
+        return self._messages.wait(limit, (limit or 0) * BURST_SECONDS, now)
 
     def is_flood(self, now: float) -> bool:
-        """Whether everything had to wait for too long."""
-        return self._held_since is not None and now - self._held_since >= PATIENCE
+        """Whether everything of either kind had to wait for too long."""
+        return any(
+            flow.held_since is not None and now - flow.held_since >= PATIENCE
+            for flow in (self._messages, self._subscriptions)
+        )
 
 
-def _next(due: float, limit: int | None, now: float) -> float:
-    return due if limit is None else max(due, now) + 1 / limit
+class _Flow:
+    """Messages of one kind."""
+
+    __slots__ = ("_due", "held_since")
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self.held_since: float | None = None
+
+    def wait(self, limit: int | None, burst: int, now: float) -> float:
+        if limit is None:
+            return 0.0
+        is_rested = self._due <= now
+        self._due = max(self._due, now) + 1 / limit
+        seconds = self._due - (burst - 1) / limit - now
+        if is_rested or seconds <= -BREAK:
+            self.held_since = None
+        if seconds < SHORTEST:
+            return 0.0
+        if self.held_since is None:
+            self.held_since = now
+        return seconds

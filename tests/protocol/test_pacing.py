@@ -55,6 +55,28 @@ def test_who_goes_on_is_a_flood_and_who_stops_for_a_moment_is_none() -> None:
     assert not pace.is_flood(now)
 
 
+def test_messages_between_subscriptions_do_not_hide_a_flood_of_these() -> None:
+    limited = application(max_messages_per_second=50, max_subscriptions_per_second=10)
+    pace, now = Pace(), 0.0
+    for number in range(400):
+        now += pace.wait(limited, subscribes=number % 10 != 0, now=now)
+    assert pace.is_flood(now)
+
+
+@given(late=st.lists(st.floats(0, 0.9), min_size=200, max_size=200))
+def test_a_server_that_is_late_does_not_take_a_flood_for_none(late: list[float]) -> None:
+    pace, limited = Pace(), application(max_messages_per_second=50)
+    now = 0.0
+    for pause in late:
+        # Whatever came meanwhile is there when the server is back.
+        while not (wait := pace.wait(limited, subscribes=False, now=now)):
+            pass
+        if pace.is_flood(now):
+            break
+        now += wait + pause
+    assert pace.is_flood(now) or now < PATIENCE
+
+
 @given(
     limit=st.integers(1, 50),
     pauses=st.lists(st.floats(0, 2, allow_nan=False), min_size=1, max_size=200),
