@@ -31,7 +31,8 @@ class RedisStore(SharedStore):
         """``client``: a sync one of the server that ``options`` mean."""
         self.client = client
         self.prefix = f"test-{next(numbers)}"
-        self.registry = RedisRegistry({"prefix": self.prefix, **options})
+        # The machine may be busy with other tests; an answer may take nearly as long as a lease.
+        self.registry = RedisRegistry({"prefix": self.prefix, "timeout": 8, **options})
         self.nodes: list[RedisNode] = []
 
     @classmethod
