@@ -24,8 +24,10 @@ SOCKETS = 1_000
 class Profile:
     """Which Python functions were called, and how often."""
 
-    def __init__(self) -> None:
+    def __init__(self, package: str = "") -> None:
+        """``package``: count those of its modules alone, if it is given."""
         self.calls: Counter[str] = Counter()
+        self._package = package
 
     def __enter__(self) -> Profile:
         sys.setprofile(self._count)
@@ -35,7 +37,7 @@ class Profile:
         sys.setprofile(None)
 
     def _count(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event == "call":
+        if event == "call" and frame.f_globals.get("__name__", "").startswith(self._package):
             self.calls[frame.f_code.co_qualname] += 1
 
 
