@@ -54,6 +54,11 @@ call_command("broadcasting_relay", "--once")
 """
 
 
+def options(lease: float) -> str:
+    """``lease``: seconds; short where one dies, long where none may be taken for dead."""
+    return json.dumps({"lease": lease, "poll": 0.05, "batch": 10})
+
+
 class Site:
     """Processes that share one database, and one file of what arrived."""
 
@@ -66,7 +71,7 @@ class Site:
             # Where the driver of PostgreSQL is, too.
             "PYTHONPATH": os.pathsep.join([str(live.ROOT), os.environ.get("PYTHONPATH", "")]),
             "OUTBOX_FILE": str(self.arrived),
-            "OUTBOX_OPTIONS": json.dumps({"lease": 2, "poll": 0.05, "batch": 10}),
+            "OUTBOX_OPTIONS": options(lease=2),
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -172,7 +177,7 @@ def test_several_relays_share_the_work_and_keep_the_order(site: Site) -> None:
     total = 120
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(site.relay())
+            stack.enter_context(site.relay(OUTBOX_OPTIONS=options(lease=60)))
         for first in (0, 1_000):
             command = (
                 "-m",
