@@ -28,7 +28,7 @@ from tests.testapp.events import OrderCancelled, Ticked
 from tests.testapp.models import Order
 
 TIMEOUT = PUBLISH_LIMIT
-SLACK = 0.4  # seconds on a busy machine; a second try would take longer
+SLACK = 0.2
 
 
 @contextmanager
@@ -149,7 +149,7 @@ class TestOutage:
         push(None)
         with frozen(own_valkey):
             assert TIMEOUT * 0.8 < push() < TIMEOUT + SLACK
-            assert push() < TIMEOUT / 2
+            assert push() < 0.05
         recover()
         assert push(None) < TIMEOUT
 
@@ -158,7 +158,7 @@ class TestOutage:
     ) -> None:
         with frozen(own_valkey):
             assert push() < TIMEOUT + SLACK
-            assert push() < TIMEOUT / 2
+            assert push() < 0.05
 
     def test_a_refusing_broker_fails_at_once_and_recovers(
         self, configure: Any, tmp_path: Any
@@ -166,7 +166,7 @@ class TestOutage:
         with celery_app(f"redis+socket://{tmp_path}/nobody"):
             configure(QUEUE={"BACKEND": "celery"})
             assert push() < TIMEOUT
-            assert push() < TIMEOUT / 2
+            assert push() < 0.05
 
     def test_a_request_raises_or_is_rescued_within_the_bound(
         self, own_app: Celery, own_valkey: Valkey, configure: Any, caplog: pytest.LogCaptureFixture
@@ -238,7 +238,7 @@ class TestOutage:
             held = [*threads.map(lambda _: push(), range(8))]
         # Those who waited for their turn did not ask the broker that had failed the others.
         assert len(asked) <= 4
-        assert max(held) < TIMEOUT + SLACK
+        assert max(held) < 0.5
 
     def test_a_connection_that_timed_out_is_not_used_again(
         self, own_app: Celery, own_valkey: Valkey
