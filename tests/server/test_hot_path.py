@@ -24,10 +24,10 @@ SOCKETS = 1_000
 class Profile:
     """Which Python functions were called, and how often."""
 
-    def __init__(self, package: str = "") -> None:
-        """``package``: count those of its modules alone, if it is given."""
+    def __init__(self, *without: str) -> None:
+        """``without``: how the names of modules begin whose functions are not counted."""
         self.calls: Counter[str] = Counter()
-        self._package = package
+        self._without = without
 
     def __enter__(self) -> Profile:
         sys.setprofile(self._count)
@@ -37,7 +37,7 @@ class Profile:
         sys.setprofile(None)
 
     def _count(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event == "call" and frame.f_globals.get("__name__", "").startswith(self._package):
+        if event == "call" and not frame.f_globals.get("__name__", "").startswith(self._without):
             self.calls[frame.f_code.co_qualname] += 1
 
 
