@@ -21,8 +21,8 @@ PATIENCE = 10.0
 """Seconds for which a connection may send too much without a break."""
 
 BREAK = 1.0
-"""Seconds' worth of messages that a connection must have left over for a break: a server that is
-late takes the next message late, and that is no doing of the peer's."""
+"""Seconds without a wait that are a break. A server that is late by less takes the next message
+late, and that is no break of the peer's."""
 
 
 class Pace:
@@ -32,10 +32,10 @@ class Pace:
     one go to as many channels as it may be in.
     """
 
-    __slots__ = ("_messages", "_subscriptions")
+    __slots__ = ("_last", "_messages", "_subscriptions")
 
     def __init__(self) -> None:
-        self._messages = _Flow()
+        self._messages = self._last = _Flow()
         self._subscriptions = _Flow()
 
     def wait(self, application: Application, *, subscribes: bool, now: float) -> float:
@@ -46,37 +46,38 @@ class Pace:
         if subscribes:
             limit = application.max_subscriptions_per_second
             burst = application.max_channels_per_connection or CHANNELS
-            return self._subscriptions.wait(limit, burst, now)
-        limit = application.max_messages_per_second
-        return self._messages.wait(limit, (limit or 0) * BURST_SECONDS, now)
+            self._last = self._subscriptions
+        else:
+            limit = application.max_messages_per_second
+            burst = (limit or 0) * BURST_SECONDS
+            self._last = self._messages
+        return 0.0 if limit is None else self._last.wait(limit, burst, now)
 
     def is_flood(self, now: float) -> bool:
-        """Whether everything of either kind had to wait for too long."""
-        return any(
-            flow.held_since is not None and now - flow.held_since >= PATIENCE
-            for flow in (self._messages, self._subscriptions)
-        )
+        """Whether messages of the kind that came last have had to wait for too long."""
+        held_since = self._last.held_since
+        return held_since is not None and now - held_since >= PATIENCE
 
 
 class _Flow:
     """Messages of one kind."""
 
-    __slots__ = ("_due", "held_since")
+    __slots__ = ("_due", "_held_until", "held_since")
 
     def __init__(self) -> None:
         self._due = 0.0
+        self._held_until = 0.0
         self.held_since: float | None = None
 
-    def wait(self, limit: int | None, burst: int, now: float) -> float:
-        if limit is None:
-            return 0.0
-        is_rested = self._due <= now
+    def wait(self, limit: int, burst: int, now: float) -> float:
+        # Where hardly any may come at once, each is followed by a wait that means little.
+        if now - self._held_until >= min(BREAK, burst / limit):
+            self.held_since = None
         self._due = max(self._due, now) + 1 / limit
         seconds = self._due - (burst - 1) / limit - now
-        if is_rested or seconds <= -BREAK:
-            self.held_since = None
         if seconds < SHORTEST:
             return 0.0
         if self.held_since is None:
             self.held_since = now
+        self._held_until = now + seconds
         return seconds

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import cycle
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcasting.protocol import errors
 from broadcasting.protocol.application import Application
-from broadcasting.protocol.pacing import BURST_SECONDS, PATIENCE, Pace
+from broadcasting.protocol.pacing import BREAK, BURST_SECONDS, PATIENCE, Pace
 
 
 def application(**limits: Any) -> Application:
@@ -62,6 +63,42 @@ def test_messages_between_subscriptions_do_not_hide_a_flood_of_these() -> None:
     for number in range(400):
         now += pace.wait(limited, subscribes=number % 10 != 0, now=now)
     assert pace.is_flood(now)
+
+
+def test_a_wait_of_long_ago_is_none_of_now() -> None:
+    limited = application(max_messages_per_second=10)
+    pace = Pace()
+    for _ in range(200):
+        pace.wait(limited, subscribes=True, now=0.0)
+    assert [pace.wait(limited, subscribes=False, now=3600.0) for _ in range(100)][-1]
+    assert not pace.is_flood(3600.0)
+    for number in range(140):  # below the limit, and nothing waits
+        assert not pace.wait(limited, subscribes=False, now=3602.0 + number / 9)
+    now = 3602.0 + 140 / 9
+    while not pace.wait(limited, subscribes=False, now=now):
+        pass
+    assert not pace.is_flood(now)
+
+
+@pytest.mark.parametrize(("pause", "floods"), [(BREAK - 0.01, True), (BREAK, False)])
+def test_a_second_without_a_wait_is_a_break(pause: float, floods: bool) -> None:
+    pace, limited = Pace(), application(max_messages_per_second=10)
+    now = 0.0
+    while now < PATIENCE + 1:
+        now += (wait := pace.wait(limited, subscribes=False, now=now))
+        now += pause if wait else 0
+    while not pace.wait(limited, subscribes=False, now=now):
+        pass
+    assert pace.is_flood(now) is floods
+
+
+def test_who_may_be_in_one_channel_changes_it_as_often_as_anybody() -> None:
+    pace, limited = Pace(), application(max_channels_per_connection=1)
+    now = 0.0
+    for _ in range(100):
+        now += pace.wait(limited, subscribes=True, now=now)
+        assert not pace.is_flood(now)
+        now += 0.3
 
 
 @given(late=st.lists(st.floats(0, 0.9), min_size=1))
