@@ -82,9 +82,13 @@ class ShardPublisher:
 
     async def stop(self) -> None:
         """Look no more for what the running loop's client should know."""
-        task = self._looking.pop(asyncio.get_running_loop(), None)
-        if task is not None:
-            await end({task}, get_settings().publish_timeout)
+        loop = asyncio.get_running_loop()
+        # It stays there meanwhile, or a publish that fails would begin another.
+        while (task := self._looking.get(loop)) is not None:
+            if await end({task}, get_settings().publish_timeout):
+                return
+            if self._looking.get(loop) is task:
+                del self._looking[loop]
 
     async def _say(self, client: Any, topic: str, text: str) -> None:
         node = None
