@@ -158,14 +158,14 @@ async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path,
     """Its connection closes as well, once all is written."""
     port, log = live.free_port(), tmp_path / "log"
     settings = {"DJANGO_SETTINGS_MODULE": "tests.server.bare_settings"}
-    process = live.spawn([sys.executable, "-c", SITE, str(port)], settings, log)
+    process, told = live.spawn([sys.executable, "-c", SITE, str(port)], settings, log), False
     try:
         await asyncio.to_thread(live.wait_for_port, port, process, log)
         request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         loop = asyncio.get_running_loop()
         with await talking(port, request, window=65_536) as peer:
             received = len(await loop.sock_recv(peer, 65_536))
-            if stops:
+            if told := stops:
                 process.terminate()
             # Slower than the server would wait for a socket, and looks for one.
             until = loop.time() + 1.5
@@ -174,7 +174,7 @@ async def test_a_slow_download_is_no_socket_and_comes_to_its_end(tmp_path: Path,
                 await asyncio.sleep(0.1 if loop.time() < until else 0)
         assert received > 12_000_000
     finally:
-        if not stops:  # once it is done, Python itself would die of a second one
+        if not told:  # once it is done, Python itself would die of a second one
             process.terminate()
         assert await asyncio.to_thread(process.wait, live.PATIENCE) == 0
 
